@@ -1,0 +1,151 @@
+"""Labelled examples and their splits: what pictures and texts have in common."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyclassify.errors import DataError
+
+Item = TypeVar("Item", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Examples(Generic[Item]):
+    """Items with the index of their label, in the same order.
+
+    Args:
+        items: pictures as paths, or texts.
+        label_ids: for each item the position of its label in `Splits.labels`.
+    """
+
+    items: tuple[Item, ...]
+    label_ids: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.items) != len(self.label_ids):
+            raise ValueError(f"{len(self.items)} items but {len(self.label_ids)} label ids")
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def take(self, positions: Sequence[int]) -> Examples[Item]:
+        """The examples at these positions, in this order."""
+        return Examples(
+            tuple(self.items[i] for i in positions),
+            tuple(self.label_ids[i] for i in positions),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """One file or row that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splits(Generic[Item]):
+    """A whole data set: train and validation for every choice, test for the report alone."""
+
+    name: str
+    labels: tuple[str, ...]
+    train: Examples[Item]
+    validation: Examples[Item]
+    test: Examples[Item]
+    skipped: tuple[Skipped, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One input as the network takes it, with what a person should know about how it was read.
+
+    Args:
+        tensor: a picture (3, H, W) uint8, or a text (L,) int64.
+        notes: one short sentence each, such as "only the first 1,024 of 3,201 words were read".
+    """
+
+    tensor: Tensor
+    notes: tuple[str, ...] = ()
+
+
+class Batches(Protocol):
+    """Examples in batches, pass after pass.
+
+    `epoch(seed)` gives one pass: pairs of the model's inputs and (N,) int64 label ids. The same seed gives the same
+    pass; without a seed the order is fixed and nothing is augmented.
+    """
+
+    @property
+    def examples(self) -> int:
+        """How many examples one pass has."""
+
+    def __len__(self) -> int:
+        """How many batches one pass has."""
+
+    def epoch(self, seed: int | None = None) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+        """One pass over all examples."""
+
+
+def split(examples: Examples[Item], *, fraction: float, seed: int) -> tuple[Examples[Item], Examples[Item]]:
+    """Split off a stratified part, keeping identical items on one side.
+
+    Each label gives `fraction` of its items, rounded, but at least one and never its last one. Identical items
+    (equal by `==`) move together, with the label that most of them carry, so that the part never holds a copy of
+    what is left.
+
+    Args:
+        examples: at least two different items per label.
+        fraction: share of each label that goes into the part, between 0 and 1.
+        seed: the same seed and examples give the same split.
+
+    Returns:
+        What is left, and the part; each in the order of `examples`.
+
+    Raises:
+        DataError: a label has fewer than two different items.
+    """
+    groups: dict[Item, list[int]] = {}
+    for position, item in enumerate(examples.items):
+        groups.setdefault(item, []).append(position)
+    by_label: dict[int, list[list[int]]] = {}
+    for members in groups.values():
+        label = Counter(examples.label_ids[i] for i in members).most_common(1)[0][0]
+        by_label.setdefault(label, []).append(members)
+    generator = np.random.default_rng(seed)
+    part: set[int] = set()
+    for label in sorted(by_label):
+        if len(by_label[label]) < 2:
+            raise DataError(f"label number {label} has a single different example, too few to split")
+        part.update(_draw(by_label[label], fraction, generator))
+    rest = [i for i in range(len(examples)) if i not in part]
+    return examples.take(rest), examples.take(sorted(part))
+
+
+def _draw(groups: list[list[int]], fraction: float, generator: np.random.Generator) -> list[int]:
+    wanted = max(1, round(fraction * sum(map(len, groups))))
+    drawn: list[int] = []
+    for index in generator.permutation(len(groups))[:-1]:
+        if len(drawn) >= wanted:
+            break
+        drawn.extend(groups[index])
+    return drawn
+
+
+def label_counts(examples: Examples[Item], labels: Sequence[str]) -> dict[str, int]:
+    """How many examples each label has, in the order of `labels`."""
+    counts = np.bincount(np.asarray(examples.label_ids, dtype=np.int64), minlength=len(labels))
+    return {label: int(count) for label, count in zip(labels, counts, strict=True)}
+
+
+def label_tensor(examples: Examples[Item]) -> Tensor:
+    """(N,) int64."""
+    return torch.tensor(examples.label_ids, dtype=torch.int64)

@@ -1,0 +1,1 @@
+"""Pictures: files to examples, examples to tensors, tensors to logits."""

@@ -1,0 +1,276 @@
+"""Folders of labelled pictures to decoded examples, read through torchvision."""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.datasets import ImageFolder
+
+from pyclassify.errors import DataError, InputError
+from pyclassify.examples import Examples, Skipped, Splits, label_counts, label_tensor, split
+from pyclassify.image.augment import Augmentation
+from pyclassify.image.transform import EXTENSIONS, ImageTransform
+
+SIZES_PX = (32, 64, 128, 160, 224)
+IN_MEMORY_BYTES = 4 * 2**30
+"""Decoded pictures beyond this many bytes are kept in a temporary file that is mapped into memory."""
+
+JUNK = ("Thumbs.db", "desktop.ini", "__MACOSX")
+
+
+class _LabelFolder(ImageFolder):  # type: ignore[misc]  # torchvision has no types
+    """torchvision's ImageFolder without hidden folders, and with empty labels left to our own check."""
+
+    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
+        """The visible folders, sorted by name."""
+        names = [each.name for each in _folders(Path(directory))]
+        return names, {name: index for index, name in enumerate(names)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one folder of label folders holds, before a picture is opened."""
+
+    labels: tuple[str, ...]
+    examples: Examples[Path]
+    skipped: tuple[Skipped, ...]
+
+
+def read(path: Path, *, validation_fraction: float = 0.1, test_fraction: float = 0.2, seed: int = 0) -> Splits[Path]:
+    """List the pictures of a folder and split them; no picture is opened yet.
+
+    Args:
+        path: a folder with `train/` and `test/` (and `val/` if there is one), each with a folder per label; or one
+            folder per label without a split, which is then made here.
+        validation_fraction: share of the training pictures that choices are made on, where there is no `val/`.
+        test_fraction: share of all pictures that is kept for the report, where there is no `test/`.
+        seed: the same seed gives the same splits.
+
+    Raises:
+        DataError: the folder is missing, empty, or cannot be learned from.
+    """
+    if not path.is_dir():
+        raise DataError(f"{path} is not a folder. Give --data a folder with train/<label>/ and test/<label>/ in it.")
+    parts = {each.name: each for each in _folders(path)}
+    if "train" not in parts:
+        return _split_all(path, validation_fraction, test_fraction, seed)
+    train = _find(parts["train"])
+    _check_counts(train, parts["train"])
+    named = {name: _find(parts[name]) for name in ("val", "test") if name in parts}
+    for name, found in named.items():
+        _check_same_labels(train.labels, found, parts[name])
+    rest, validation = train.examples, named["val"].examples if "val" in named else None
+    if "test" in named:
+        test = named["test"].examples
+    else:
+        rest, test = split(rest, fraction=test_fraction, seed=seed)
+    if validation is None:
+        rest, validation = split(rest, fraction=validation_fraction, seed=seed + 1)
+    skipped = (train, *named.values())
+    return Splits(
+        name=path.resolve().name,
+        labels=train.labels,
+        train=rest,
+        validation=validation,
+        test=test,
+        skipped=tuple(each for found in skipped for each in found.skipped),
+        seed=seed,
+    )
+
+
+def _split_all(path: Path, validation_fraction: float, test_fraction: float, seed: int) -> Splits[Path]:
+    found = _find(path)
+    _check_counts(found, path)
+    rest, test = split(found.examples, fraction=test_fraction, seed=seed)
+    train, validation = split(rest, fraction=validation_fraction, seed=seed + 1)
+    return Splits(
+        name=path.resolve().name,
+        labels=found.labels,
+        train=train,
+        validation=validation,
+        test=test,
+        skipped=found.skipped,
+        seed=seed,
+    )
+
+
+def _is_junk(name: str) -> bool:
+    return name.startswith(".") or name in JUNK
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(each for each in path.iterdir() if each.is_dir() and not _is_junk(each.name))
+
+
+def _find(path: Path) -> _Found:
+    labels = [each.name for each in _folders(path)]
+    if not labels:
+        raise DataError(f"{path} has no folders in it; make one folder per label and put the pictures there.")
+    folder = _LabelFolder(str(path), is_valid_file=_looks_like_picture, allow_empty=True)
+    skipped = [
+        Skipped(str(file.relative_to(path.parent)), f"its name ends in none of {', '.join(EXTENSIONS)}")
+        for label in _folders(path)
+        for file in sorted(label.rglob("*"))
+        if file.is_file() and not _is_junk(file.name) and file.suffix.lower() not in EXTENSIONS
+    ]
+    examples = Examples(tuple(Path(file) for file, _ in folder.samples), tuple(index for _, index in folder.samples))
+    return _Found(tuple(labels), examples, tuple(skipped))
+
+
+def _looks_like_picture(file: str) -> bool:
+    name = os.path.basename(file)
+    return not _is_junk(name) and name.lower().endswith(EXTENSIONS)
+
+
+def _check_counts(found: _Found, path: Path) -> None:
+    if not len(found.examples):
+        raise DataError(f"{path} has no pictures in its folders; files ending in {', '.join(EXTENSIONS)} are read.")
+    if len(found.labels) < 2:
+        raise DataError(f"{path} has one label only, {found.labels[0]}; there must be two or more to tell apart.")
+    few = [label for label, count in label_counts(found.examples, found.labels).items() if count < 3]
+    if few:
+        raise DataError(
+            f"too few pictures in {path} for {', '.join(few)}: each label needs at least 3,"
+            " so that there is one each to train on, to choose by and to test with."
+        )
+
+
+def _check_same_labels(labels: Sequence[str], found: _Found, path: Path) -> None:
+    if not len(found.examples):
+        raise DataError(f"{path} has no pictures in its folders; fill it, or remove it and a part of train/ is used.")
+    differing = sorted(set(labels) ^ set(found.labels))
+    if differing:
+        raise DataError(f"{path} and train/ must have the same labels; they differ in {', '.join(differing)}.")
+
+
+def choose_size_px(examples: Examples[Path]) -> int:
+    """The input size that fits the data: the largest of SIZES_PX that the median picture fills, at most 128.
+
+    Beyond 128 pixels training on a CPU takes hours; whoever has a GPU asks for 160 or 224.
+    """
+    step = max(1, len(examples) // 256)
+    sides = [side for path in examples.items[::step] if (side := _shorter_side(path))]
+    median = statistics.median(sides) if sides else SIZES_PX[0]
+    return max((size for size in SIZES_PX if size <= min(median, 128)), default=SIZES_PX[0])
+
+
+def _shorter_side(path: Path) -> int:
+    try:
+        with Image.open(path) as image:
+            return min(image.size)
+    except Exception:  # the scan will name the file and the reason; here it just has no say
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Pictures in memory: (N, 3, H, W) uint8, with the examples that they came from and what could not be read."""
+
+    pixels: Tensor
+    examples: Examples[Path]
+    skipped: tuple[Skipped, ...]
+
+
+def decode(
+    examples: Examples[Path], transform: ImageTransform, *, on_picture: Callable[[], None] | None = None
+) -> Decoded:
+    """Decode every picture once; what cannot be read is left out and listed with the reason.
+
+    Args:
+        examples: N pictures.
+        transform: the one that serving will use.
+        on_picture: called after each picture, for a progress bar.
+    """
+    pixels = _room_for(len(examples), transform.size_px)
+    skipped: list[Skipped] = []
+    kept: list[int] = []
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:  # Pillow decodes outside the interpreter's lock
+        for position, result in enumerate(_in_order(pool, examples.items, transform)):
+            if isinstance(result, Tensor):
+                pixels[len(kept)] = result
+                kept.append(position)
+            else:
+                skipped.append(Skipped(str(examples.items[position]), str(result)))
+            if on_picture:
+                on_picture()
+    return Decoded(pixels[: len(kept)], examples.take(kept), tuple(skipped))
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, paths: Sequence[Path], transform: ImageTransform, window: int = 512
+) -> Iterator[Tensor | InputError]:
+    """Like `pool.map`, which would hold the pictures of all files that are decoded ahead."""
+
+    def one(path: Path) -> Tensor | InputError:
+        try:
+            return transform(path).tensor
+        except InputError as error:
+            return error
+
+    for start in range(0, len(paths), window):
+        yield from pool.map(one, paths[start : start + window])
+
+
+def _room_for(count: int, size_px: int) -> Tensor:
+    shape = (count, 3, size_px, size_px)
+    if math.prod(shape) <= IN_MEMORY_BYTES:
+        return torch.empty(shape, dtype=torch.uint8)
+    file = tempfile.TemporaryFile(prefix="pyclassify-")  # noqa: SIM115 - it lives as long as the map does
+    return torch.from_numpy(np.memmap(file, dtype=np.uint8, mode="w+", shape=shape))
+
+
+class ImageBatches:
+    """Decoded pictures in batches, augmented a whole batch at a time; honours `examples.Batches`.
+
+    Args:
+        decoded: N pictures.
+        transform: gives the network's inputs, (B, 3, H, W) float32.
+        batch_size: B, smaller for the last batch.
+        augmentation: applied where `epoch` has a seed.
+        device: where the batches are made.
+    """
+
+    def __init__(
+        self,
+        decoded: Decoded,
+        transform: ImageTransform,
+        *,
+        batch_size: int,
+        augmentation: Augmentation | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        self._pixels = decoded.pixels
+        self._label_ids = label_tensor(decoded.examples)
+        self._transform = transform
+        self._batch_size = batch_size
+        self._augmentation = augmentation
+        self._device = device or torch.device("cpu")
+
+    @property
+    def examples(self) -> int:
+        """N."""
+        return len(self._label_ids)
+
+    def __len__(self) -> int:
+        return math.ceil(self.examples / self._batch_size)
+
+    def epoch(self, seed: int | None = None) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+        """One pass: shuffled and augmented with a seed, in order and as they are without."""
+        generator = torch.Generator().manual_seed(seed) if seed is not None else None
+        order = torch.arange(self.examples) if generator is None else torch.randperm(self.examples, generator=generator)
+        for positions in torch.split(order, self._batch_size):
+            pixels = self._pixels[positions].to(self._device)
+            if generator is not None and self._augmentation is not None:
+                pixels = self._augmentation(pixels, generator)
+            yield (self._transform.normalise(pixels),), self._label_ids[positions].to(self._device)

@@ -1,0 +1,93 @@
+"""All that changes while a model is fitted, and the file that it can be gone on from."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel
+
+from pyclassify.errors import ConfigError
+from pyclassify.training.config import EpochResult, TrainConfig
+from pyclassify.training.optimisation import make_optimizer, make_schedule, moving_average
+
+
+@dataclass(slots=True)
+class Run:
+    """Everything that changes while a model is fitted, and so everything that is saved for going on."""
+
+    model: nn.Module
+    averaged: AveragedModel | None
+    optimizer: torch.optim.Optimizer
+    schedule: LRScheduler | None
+    results: list[EpochResult] = field(default_factory=list)
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model whose results count: the averaged one where there is one."""
+        return self.averaged.module if self.averaged is not None else self.model
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain data that `restore` goes on from."""
+        return {
+            "model": self.model.state_dict(),
+            "averaged": self.averaged.state_dict() if self.averaged is not None else None,
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict() if self.schedule is not None else None,
+            "results": [asdict(each) for each in self.results],
+            "best_weights": self.best_weights,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["averaged"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(state["schedule"])
+        self.results = [EpochResult(**each) for each in state["results"]]
+        self.best_weights = state["best_weights"]
+
+
+def start(model: nn.Module, config: TrainConfig, *, steps: int) -> Run:
+    """A run before its first step."""
+    optimizer = make_optimizer(model, config)
+    averaged = None
+    if config.average_decay:
+        averaged = AveragedModel(model, multi_avg_fn=moving_average(config.average_decay), use_buffers=True)
+    return Run(model, averaged, optimizer, make_schedule(optimizer, config, steps))
+
+
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    """Write the file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".writing")
+    torch.save(state, beside)
+    os.replace(beside, path)
+
+
+def read_state(path: Path | None, fingerprint: str, device: torch.device) -> dict[str, Any]:
+    """Read what `write_state` wrote.
+
+    Raises:
+        ConfigError: there is no such file, it is damaged, or it was begun with another fingerprint.
+    """
+    if path is None or not path.is_file():
+        raise ConfigError(f"there is nothing to resume in {path}; leave out --resume to begin anew.")
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch reports a damaged file in many ways
+        raise ConfigError(f"{path} is damaged; leave out --resume to begin anew.") from error
+    if state["fingerprint"] != fingerprint:
+        raise ConfigError(
+            f"{path.parent} was begun with other options or other data ({state['fingerprint']}, now {fingerprint});"
+            " repeat the command with which it was begun, or leave out --resume to begin anew."
+        )
+    return state

@@ -1,0 +1,69 @@
+"""From what a visitor sends to the path of a picture that may be opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio_client.utils import is_http_url_like
+
+from pyclassify.errors import InputError
+from pyclassify.ui import wording
+
+MAX_FILE_SIZE = "20mb"
+SUFFIXES = frozenset({"", ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
+
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*")
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"})
+
+
+def picture_path(payload: Mapping[str, Any] | None) -> str:
+    """The uploaded file behind the value of a picture component, untouched.
+
+    Gradio would open the picture and write it anew; the classifier wants the very file, with its EXIF, its profile and
+    its bit depth.
+
+    Raises:
+        InputError: nothing was uploaded here, or it is no picture of a format on the list.
+    """
+    path = str((payload or {}).get("path") or "")
+    if not path:
+        raise InputError(wording.NO_PICTURE)
+    if is_http_url_like(path):
+        raise InputError(wording.ADDRESS)
+    if not gr.utils.is_in_or_equal(path, gr.utils.get_upload_folder()) or not Path(path).is_file():
+        raise InputError(wording.NOT_UPLOADED)
+    _check_format(Path(path))
+    return path
+
+
+def refuse_addresses(component: gr.Image) -> None:
+    """Keep Gradio from fetching a picture from an address that a request names.
+
+    It would do so before our code is asked, without a limit on the size.
+    """
+    keep = component.async_move_resource_to_block_cache
+
+    async def move(url_or_file_path: str | Path | None) -> str | None:
+        if is_http_url_like(str(url_or_file_path)):
+            raise gr.Error(wording.ADDRESS, title=wording.TITLE, print_exception=False)
+        return await keep(url_or_file_path)
+
+    component.async_move_resource_to_block_cache = move  # type: ignore[method-assign]
+
+
+def _check_format(path: Path) -> None:
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS or path.suffix.lower() in {".heic", ".heif"}:
+        raise InputError(wording.HEIC)
+    if path.suffix.lower() not in SUFFIXES or not _is_picture(head):
+        raise InputError(wording.UNKNOWN_PICTURE)
+
+
+def _is_picture(head: bytes) -> bool:
+    webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    avif = head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis")
+    return head.startswith(_SIGNATURES) or webp or avif

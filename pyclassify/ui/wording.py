@@ -1,0 +1,92 @@
+"""Every word of the page, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+TITLE = "PyClassify"
+SUBTITLE = "Show it a picture or a sentence, and a small neural network says what it sees in it."
+
+IMAGE_TAB = "Image"
+TEXT_TAB = "Text"
+PICTURE = "Your picture"
+PICTURE_HINT = "Drop a picture here\nor click to choose one"
+TEXT = "Your text"
+TEXT_HINT = "Write or paste a sentence. The answer follows as you type."
+ANSWER = "Answer"
+CHECKPOINT = "Checkpoint"
+CHECKPOINT_HINT = "The trained network that answers."
+EXAMPLES = "Or try one of these"
+WAITING_FOR_PICTURE = "The answer appears here as soon as there is a picture."
+WAITING_FOR_TEXT = "The answer appears here as soon as there is a text."
+
+API_IMAGE = "Classify one picture. Without a checkpoint the first one of the page answers."
+API_TEXT = "Classify one text. Without a checkpoint the first one of the page answers."
+
+ADDRESS = "This server fetches nothing from other addresses. Upload the picture itself."
+NO_PICTURE = "There is no picture in this request. Upload one first, then name the path that the upload returned."
+NO_TEXT = "There is no text in this request."
+NOT_UPLOADED = "This picture was not uploaded here, or is gone by now. Upload it again."
+HEIC = "This is a HEIC photo, which cannot be read here. Save it as JPEG or PNG and try again."
+UNKNOWN_PICTURE = (
+    "This file is not a picture that can be read here. JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF pictures can."
+)
+UNEXPECTED = "Something went wrong here, and it is not your fault. Try again; if it stays, look into the server's log."
+BROKEN_HEADING = "Some checkpoints could not be loaded. The others work."
+UNKNOWN_DATA = "Nothing is recorded about how this checkpoint was trained."
+
+_DEVICES = {"cpu": "the CPU", "cuda": "the GPU", "mps": "the Apple GPU", "xpu": "the Intel GPU"}
+
+
+def unknown_checkpoint(name: str, known: list[str]) -> str:
+    """What to say when a program asks for a checkpoint that is not on the page."""
+    return f"There is no checkpoint named {name!r} here. Choose one of: {', '.join(known)}."
+
+
+def no_checkpoint(kind: str) -> tuple[str, str]:
+    """What to say on a tab without a checkpoint, and the command that makes one."""
+    thing = "pictures" if kind == "image" else "texts"
+    said = f"There is no checkpoint for {thing} yet. Train one on labelled {thing} of your own, then start the page again:"
+    return said, f"python -m train.{kind} --data DIR --out checkpoints/NAME"
+
+
+def small_print(device: str, milliseconds: float) -> str:
+    """Where the answer was computed and how long it took."""
+    time = f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"
+    return f"Answered in {time} on {_DEVICES.get(device.partition(':')[0], device)}."
+
+
+def about(info: Mapping[str, Any]) -> str:
+    """What a checkpoint was trained on and how often it was right on test data.
+
+    Args:
+        info: the checkpoint's config.json; whatever is not recorded in it is left out.
+    """
+    thing = "pictures" if info.get("kind") == "image" else "texts"
+    sentences = [_trained(info.get("data") or {}, thing), _score(info, thing)]
+    return " ".join(sentence for sentence in sentences if sentence) or UNKNOWN_DATA
+
+
+def _trained(data: Mapping[str, Any], thing: str) -> str:
+    if not data.get("train"):
+        return ""
+    return f"Trained on {data['train']:,} {thing} of {data.get('name', 'an unnamed data set')}."
+
+
+def _score(info: Mapping[str, Any], thing: str) -> str:
+    scores, data = info.get("scores") or {}, info.get("data") or {}
+    if scores.get("accuracy") is None:
+        return ""
+    tested = f"{data['test']:,} test {thing}" if data.get("test") else f"its test {thing}"
+    said = f"Right on {_percent(scores['accuracy'])} of {tested}"
+    if scores.get("accuracy_interval"):
+        low, high = scores["accuracy_interval"]
+        said += f" (95 % interval {_percent(low)} to {_percent(high)})"
+    if scores.get("majority_accuracy") is not None:
+        said += f"; always saying the most frequent label would be right on {_percent(scores['majority_accuracy'])}"
+    return said + "."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
