@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import statistics
@@ -230,6 +231,19 @@ def _room_for(count: int, size_px: int) -> Tensor:
     return torch.from_numpy(np.memmap(file, dtype=np.uint8, mode="w+", shape=shape))
 
 
+def check_readable(splits: Splits[Path]) -> None:
+    """Check again once unreadable pictures are left out.
+
+    Raises:
+        DataError: a label has no picture left to train on, or a part has none at all.
+    """
+    empty = [label for label, count in label_counts(splits.train, splits.labels).items() if not count]
+    if empty:
+        raise DataError(f"no readable picture is left to train on for {', '.join(empty)}; the list above says why.")
+    if not len(splits.validation) or not len(splits.test):
+        raise DataError("no readable picture is left to choose by or to test with; the list above says why.")
+
+
 class ImageBatches:
     """Decoded pictures in batches, augmented a whole batch at a time; honours `examples.Batches`.
 
@@ -237,7 +251,6 @@ class ImageBatches:
         decoded: N pictures.
         transform: gives the network's inputs, (B, 3, H, W) float32.
         batch_size: B, smaller for the last batch.
-        augmentation: applied where `epoch` has a seed.
         device: where the batches are made.
     """
 
@@ -247,15 +260,20 @@ class ImageBatches:
         transform: ImageTransform,
         *,
         batch_size: int,
-        augmentation: Augmentation | None = None,
         device: torch.device | None = None,
     ) -> None:
         self._pixels = decoded.pixels
         self._label_ids = label_tensor(decoded.examples)
         self._transform = transform
         self._batch_size = batch_size
-        self._augmentation = augmentation
+        self._augmentation: Augmentation | None = None
         self._device = device or torch.device("cpu")
+
+    def with_augmentation(self, augmentation: Augmentation | None) -> ImageBatches:
+        """The same batches, augmented in each epoch that has a seed."""
+        result = copy.copy(self)
+        result._augmentation = augmentation
+        return result
 
     @property
     def examples(self) -> int:

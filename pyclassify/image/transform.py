@@ -236,7 +236,8 @@ def _scaled_to_uint8(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if array.dtype == np.uint16:
         return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if np.issubdtype(array.dtype, np.floating):
-        return (np.clip(np.nan_to_num(array), 0, 1) * 255).round().astype(np.uint8)
+        rounded: np.ndarray[Any, Any] = (np.clip(np.nan_to_num(array), 0, 1) * 255).round().astype(np.uint8)
+        return rounded
     if np.issubdtype(array.dtype, np.integer) and array.min(initial=0) >= 0 and array.max(initial=0) <= 255:
         return array.astype(np.uint8)
     raise InputError(f"an array of {array.dtype} is no picture; uint8, uint16 or floats between 0 and 1 are.")

@@ -1,11 +1,10 @@
 """Folders and tables of labelled texts -> pairs of text and label, and a list of all that was left out.
 
-A row or file that cannot be used is skipped with the reason; a table or folder that cannot be used as a whole is an error.
+A row or file that cannot be used is skipped with the reason; a table or folder that is no use as a whole is an error.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import json
@@ -55,15 +54,18 @@ def read_folder(folder: Path, *, encoding: str = "utf-8") -> Found:
     """
     found = Found()
     damaged: list[bytes] = []
-    for directory in label_folders(folder):
-        for path in sorted(directory.iterdir()):
-            if path.name.startswith(".") or path.name.lower() in _LITTER:
-                continue
-            try:
-                found.pairs.append((_checked(_file_text(path, encoding, damaged)), directory.name))
-            except (OSError, _BadRowError) as error:
-                reason = error.strerror if isinstance(error, OSError) else str(error)
-                found.skipped.append(Skipped(path.relative_to(folder.parent).as_posix(), reason or str(error)))
+    try:
+        paths = [path for directory in label_folders(folder) for path in sorted(directory.iterdir())]
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename}: {error.strerror}") from error
+    for path in paths:
+        if path.name.startswith(".") or path.name.lower() in _LITTER:
+            continue
+        try:
+            found.pairs.append((_checked(_file_text(path, encoding, damaged)), _label(path.parent.name)))
+        except (OSError, _BadRowError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            found.skipped.append(Skipped(path.relative_to(folder.parent).as_posix(), reason or str(error)))
     if _too_many(len(damaged), len(found.pairs) + len(found.skipped)):
         raise not_readable(folder, encoding, b"\n".join(damaged), f"{len(damaged):,} of its files are")
     return _some(found, folder, "it needs a folder per label with .txt files in it")
@@ -72,6 +74,8 @@ def read_folder(folder: Path, *, encoding: str = "utf-8") -> Found:
 def _file_text(path: Path, encoding: str, damaged: list[bytes]) -> str:
     if path.is_dir():
         raise _BadRowError("a folder, not a text")
+    if not path.is_file():
+        raise _BadRowError("not a file")
     if path.suffix.lower() != ".txt":
         raise _BadRowError("not a .txt file")
     data = path.read_bytes()
@@ -87,8 +91,9 @@ def _file_text(path: Path, encoding: str, damaged: list[bytes]) -> str:
 def read_table(path: Path, *, text_column: str = "text", label_column: str = "label", encoding: str = "utf-8") -> Found:
     """Read a table with a row per text, by its extension.
 
-    `.csv` is read with the usual quotes, `.tsv` without any, so that a quotation mark in it is just that; the first line
-    names the columns. `.jsonl`, `.ndjson` and `.json` hold one object per line; `.json` may also be one list of objects.
+    `.csv` is read with the usual quotes, `.tsv` without any, so that a quotation mark in it is just that; the first
+    line names the columns. `.jsonl`, `.ndjson` and `.json` hold one object per line; `.json` may also be one list of
+    objects.
 
     Raises:
         DataError: the file as a whole cannot be used.
@@ -168,7 +173,9 @@ def _csv_rows(path: Path, text: str, separator: str) -> Rows:
         for row in reader:
             first, last = last + 1, reader.line_num
             if last - first > _MAX_LINES_PER_ROW:
-                raise DataError(f"{path}: a quotation mark opened in line {first} is never closed; double it or close it")
+                raise DataError(
+                    f"{path}: a quotation mark opened in line {first} is never closed; double it or close it"
+                )
             if first > 1 and any(row):
                 yield f"line {first}", row
 
@@ -201,7 +208,9 @@ def _require(path: Path, names: list[str], columns: tuple[str, str]) -> None:
     for column, option in zip(columns, ("--text-column", "--label-column"), strict=True):
         if column not in names:
             there = ", ".join(f"'{name[:40]}'" for name in names[:20])
-            raise DataError(f"{path} has no column '{column}', only {there}: name the right one with {option}")
+            raise DataError(
+                f"{path} has no column '{column}', only {there or 'none'}: name the right one with {option}"
+            )
 
 
 def _json(path: Path, text: str, columns: tuple[str, str]) -> tuple[Rows, Pick]:
@@ -252,7 +261,8 @@ def _checked(text: str, encoding: str = "utf-8") -> str:
     if is_damaged(text):
         raise _BadRowError(f"not {encoding}")
     text = text.strip()
-    if not re.search(r"\w", text) and not normalize(text, lowercase=False):
+    # Most texts show at a glance that they are not empty; one of line breaks alone takes the whole rule.
+    if ("<" in text or not re.search(r"\w", text)) and not normalize(text, lowercase=False):
         raise _BadRowError("empty text")
     return text
 

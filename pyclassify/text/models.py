@@ -7,7 +7,7 @@ logits stay the same: every layer below sees the valid tokens alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import torch
@@ -15,16 +15,12 @@ import torch.nn.functional as F  # noqa: N812 - the name that torch's own docume
 from torch import Tensor, nn
 
 from pyclassify.examples import Batches
+from pyclassify.text.ngrams import NgramTable
 
 NAMES: Final = ("wide_deep", "lstm")
 DEFAULT: Final = "wide_deep"
 UNKNOWN: Final = 1
-
-# The hash of an n-gram is h = (h * STEP + id) mod PRIME, token by token, then h * SPREAD mod PRIME mod buckets. Every
-# product stays below 2^53, so that ONNX and JavaScript numbers give the very same buckets.
-PRIME: Final = 2_147_483_647
-STEP: Final = 1_000_003
-SPREAD: Final = 1_299_709
+WIDE_RATE: Final = 2.0
 
 
 def build(name: str, *, labels: int, **arguments: Any) -> nn.Module:  # noqa: ANN401
@@ -55,9 +51,7 @@ class Lstm(nn.Module):
         hidden_size: numbers in the state.
     """
 
-    def __init__(
-        self, *, labels: int, vocabulary_size: int, embedding_size: int = 300, hidden_size: int = 256
-    ) -> None:
+    def __init__(self, *, labels: int, vocabulary_size: int, embedding_size: int = 300, hidden_size: int = 256) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
         self.lstm = nn.LSTM(embedding_size, hidden_size, batch_first=True)
@@ -88,68 +82,6 @@ class Lstm(nn.Module):
         return logits
 
 
-class NgramTable(nn.Module):
-    """The wide part: a score per label for every n-gram, added up over the distinct n-grams of a text.
-
-    N-grams are hashed into a fixed number of buckets, so that no list of them is kept. The scores start as naive-Bayes
-    log-count ratios (`fit`) and are trained from there, which beats both naive Bayes and training from zero.
-
-    Args:
-        labels: K.
-        buckets: rows of the table.
-        order: n-grams of 1 up to this many tokens.
-    """
-
-    def __init__(self, *, labels: int, buckets: int, order: int) -> None:
-        super().__init__()
-        self.labels, self.buckets, self.order = labels, buckets, order
-        # Two labels need one score: the log odds of the second over the first.
-        scores = 1 if labels == 2 else labels
-        self.table = nn.Embedding(buckets, scores)
-        nn.init.zeros_(self.table.weight)
-        self.bias = nn.Parameter(torch.zeros(scores))
-
-    def hashed(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Find the buckets of a text's n-grams.
-
-        Returns:
-            (N, order * L) buckets in rising order and, True once per distinct bucket, which of them count.
-        """
-        tokens = ids.shape[1]
-        positions = torch.arange(tokens, device=ids.device)
-        value = torch.zeros_like(ids)
-        found = []
-        for skip in range(self.order):
-            value = (value * STEP + F.pad(ids, (0, skip))[:, skip : skip + tokens]) % PRIME
-            bucket = (value * SPREAD) % PRIME % self.buckets
-            found.append(torch.where(positions + skip < lengths.unsqueeze(1), bucket, self.buckets))
-        buckets = torch.cat(found, dim=1).sort(dim=1).values
-        first = buckets != F.pad(buckets[:, :-1], (1, 0), value=-1)
-        return buckets.clamp(max=self.buckets - 1), first & (buckets < self.buckets)
-
-    @torch.no_grad()
-    def fit(self, batches: Batches) -> None:
-        """Set the scores to the log ratio of how often each label and the others have an n-gram, one pass."""
-        device = self.table.weight.device
-        counts = torch.zeros(self.labels * self.buckets, device=device)
-        for (ids, lengths), label_ids in batches.epoch():
-            buckets, counted = self.hashed(ids.to(device), lengths.to(device))
-            rows = buckets + label_ids.to(device).unsqueeze(1) * self.buckets
-            counts.index_add_(0, rows.flatten(), counted.to(counts.dtype).flatten())
-        having = counts.view(self.labels, self.buckets)
-        lacking = having.sum(dim=0) - having + 1
-        having = having + 1
-        ratios = (having / having.sum(dim=1, keepdim=True)).log() - (lacking / lacking.sum(dim=1, keepdim=True)).log()
-        self.table.weight.copy_(ratios[1:].T if self.labels == 2 else ratios.T)
-
-    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """(N, L) int64 and (N,) int64 to (N, K)."""
-        buckets, counted = self.hashed(ids, lengths)
-        weights = counted / counted.sum(dim=1, keepdim=True).clamp(min=1).sqrt()
-        scores: Tensor = (self.table(buckets) * weights.unsqueeze(2)).sum(dim=1) + self.bias
-        return torch.cat([-scores / 2, scores / 2], dim=1) if self.labels == 2 else scores
-
-
 class Convolutions(nn.Module):
     """The deep part: token embedding, gated convolutions, maximum and attention-weighted mean over the tokens.
 
@@ -170,7 +102,7 @@ class Convolutions(nn.Module):
         vocabulary_size: int,
         embedding_size: int,
         channels: int,
-        widths: tuple[int, ...],
+        widths: Sequence[int],
         dropout: float,
         word_dropout: float,
     ) -> None:
@@ -188,6 +120,8 @@ class Convolutions(nn.Module):
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """(N, L) int64 and (N,) int64 to (N, K)."""
         valid = torch.arange(ids.shape[1], device=ids.device) < lengths.clamp(min=1).unsqueeze(1)
+        # Rarer tokens than the embedding has are unknown to this part.
+        ids = torch.where(ids < self.embedding.num_embeddings, ids, UNKNOWN)
         if self.training:
             ids = torch.where(torch.rand(ids.shape, device=ids.device) < self.word_dropout, UNKNOWN, ids)
         mask = valid.unsqueeze(1)
@@ -202,7 +136,21 @@ class Convolutions(nn.Module):
 
 
 class WideDeep(nn.Module):
-    """The default: an n-gram table and a convolutional network, whose logits are added."""
+    """The default: an n-gram table and a convolutional network, whose logits are added.
+
+    Args:
+        labels: K.
+        vocabulary_size: V, padding and the unknown token included.
+        buckets: rows of the n-gram table.
+        order: n-grams of 1 up to this many tokens.
+        shrinkage: share of the log-count ratios that the n-gram scores start at.
+        deep_vocabulary: tokens that the convolutions know, the first of the vocabulary.
+        embedding_size: numbers per token.
+        channels: numbers per token after each convolution.
+        widths: tokens that each convolution sees, odd numbers.
+        dropout: share of the numbers set to zero in training before the last layer.
+        word_dropout: share of the tokens made unknown in training.
+    """
 
     def __init__(
         self,
@@ -211,20 +159,22 @@ class WideDeep(nn.Module):
         vocabulary_size: int,
         buckets: int,
         order: int,
-        embedding_size: int = 64,
-        channels: int = 128,
-        widths: tuple[int, ...] = (5,),
-        dropout: float = 0.5,
+        shrinkage: float = 0.3,
+        deep_vocabulary: int = 12_000,
+        embedding_size: int = 48,
+        channels: int = 96,
+        widths: Sequence[int] = (5,),
+        dropout: float = 0.4,
         word_dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        self.wide = NgramTable(labels=labels, buckets=buckets, order=order)
+        self.wide = NgramTable(labels=labels, buckets=buckets, order=order, shrinkage=shrinkage)
         self.deep = Convolutions(
             labels=labels,
-            vocabulary_size=vocabulary_size,
+            vocabulary_size=min(vocabulary_size, deep_vocabulary),
             embedding_size=embedding_size,
             channels=channels,
-            widths=tuple(widths),
+            widths=widths,
             dropout=dropout,
             word_dropout=word_dropout,
         )
@@ -234,15 +184,16 @@ class WideDeep(nn.Module):
         self.wide.fit(batches)
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
-        """What the optimizer takes: the table learns at its own rate and never decays."""
+        """What the optimizer takes: the n-gram scores have a rate of their own and never decay."""
         return [
             {"params": list(self.deep.parameters()), "lr": learning_rate, "weight_decay": weight_decay},
-            {"params": list(self.wide.parameters()), "lr": learning_rate, "weight_decay": 0.0},
+            {"params": list(self.wide.parameters()), "lr": WIDE_RATE * learning_rate, "weight_decay": 0.0},
         ]
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """(N, L) int64 and (N,) int64 to (N, K)."""
-        wide, deep = self.wide(ids, lengths), self.deep(ids, lengths)
+        wide: Tensor = self.wide(ids, lengths)
+        deep: Tensor = self.deep(ids, lengths)
         if self.training:
             # A third of the texts is learned by each part alone: otherwise the table, which soon knows the training
             # texts by heart, would leave the network nothing to learn.
@@ -272,18 +223,26 @@ def arguments_for(
     """
     if name == "lstm":
         return {"vocabulary_size": vocabulary_size, "embedding_size": 300, "hidden_size": 256}
-    order = 3 if tokens == "words" else 5
-    columns = 1 if labels == 2 else labels
-    most = max(10, 20 - math.ceil(math.log2(columns)))
-    bits = min(most, max(14, math.ceil(math.log2(max(2, total_tokens)))))
+    large = examples > 20_000
     return {
         "vocabulary_size": vocabulary_size,
-        "buckets": 2**bits,
-        "order": order,
-        "embedding_size": 64 if examples > 20_000 else 32,
-        "channels": 128 if examples > 20_000 else 64,
+        "buckets": _buckets(labels, total_tokens),
+        "order": 3 if tokens == "words" else 5,
+        "shrinkage": 0.3,
+        "deep_vocabulary": min(vocabulary_size, 12_000),
+        "embedding_size": 48 if large else 32,
+        "channels": 96 if large else 64,
         "widths": [5] if tokens == "words" else [5, 5],
+        "dropout": 0.4,
+        "word_dropout": 0.1 if tokens == "words" else 0.03,
     }
+
+
+def _buckets(labels: int, total_tokens: int) -> int:
+    """A power of two near the number of n-grams worth keeping, so that the table stays below about 8 MB."""
+    columns = 1 if labels == 2 else labels
+    most = max(12, 21 - max(1, math.ceil(math.log2(columns))))
+    return int(2 ** min(most, max(14, math.ceil(math.log2(max(1, total_tokens / 8))))))
 
 
 def training_defaults(name: str) -> dict[str, Any]:

@@ -55,6 +55,7 @@ _MARKS = _marks()
 _WORD = re.compile(rf"[\w{_MARKS}]+(?:'[\w{_MARKS}]+)*|[^{SPACES}]")
 _SPACES = re.compile(f"[{SPACES}]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _MANY_MARKS = re.compile(f"([{_MARKS}]{{100}})[{_MARKS}]+")
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
@@ -64,14 +65,18 @@ def normalize(text: str, *, lowercase: bool) -> str:
     if not text.isascii():
         if _SURROGATE.search(text):
             # Two halves that belong together, as JavaScript writes an emoji, become the one character they stand for.
-            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        # Normalising takes time quadratic in a run of marks: a megabyte of accents would keep a server busy for minutes.
+            text = _SURROGATE.sub("\ufffd", _SURROGATE_PAIR.sub(_join_surrogates, text))
+        # Normalising takes time quadratic in a run of marks: a megabyte of accents would keep a server busy for ages.
         text = unicodedata.normalize("NFC", _MANY_MARKS.sub(r"\1", text)).replace("\u2019", "'")
     if "<" in text:
         text = _LINE_BREAK.sub(" ", text)
     if lowercase:
         text = text.lower()
     return _SPACES.sub(" ", text).strip(" ")
+
+
+def _join_surrogates(pair: re.Match[str]) -> str:
+    return pair[0].encode("utf-16-le", "surrogatepass").decode("utf-16-le")
 
 
 def tokenize(text: str, *, tokens: Tokens, lowercase: bool = True) -> list[str]:

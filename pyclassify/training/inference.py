@@ -19,6 +19,12 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     return torch.autocast(device.type, getattr(torch, precision))
 
 
+def to_device(batch: tuple[tuple[Tensor, ...], Tensor], device: torch.device) -> tuple[tuple[Tensor, ...], Tensor]:
+    """The same batch where the model is."""
+    inputs, label_ids = batch
+    return tuple(each.to(device, non_blocking=True) for each in inputs), label_ids.to(device, non_blocking=True)
+
+
 def evaluate(model: nn.Module, batches: Batches, *, precision: str = "float32") -> tuple[float, float]:
     """Mean cross-entropy and accuracy over all examples."""
     logits, label_ids = predict_logits(model, batches, precision=precision)
@@ -32,7 +38,9 @@ def predict_logits(model: nn.Module, batches: Batches, *, precision: str = "floa
     model.eval()
     rows: list[Tensor] = []
     label_ids: list[Tensor] = []
-    for inputs, ids in batches.epoch():
+    device = next(model.parameters()).device
+    for batch in batches.epoch():
+        inputs, ids = to_device(batch, device)
         with autocast(ids.device, precision):
             rows.append(model(*inputs).float())
         label_ids.append(ids)

@@ -16,7 +16,7 @@ from torch.nn import functional
 from pyclassify.errors import DataError
 from pyclassify.examples import Batches
 from pyclassify.training.config import EpochResult, Progress, TrainConfig
-from pyclassify.training.inference import autocast, evaluate
+from pyclassify.training.inference import autocast, evaluate, to_device
 from pyclassify.training.state import Run, read_state, start, write_state
 
 
@@ -136,7 +136,8 @@ def _pass_over(
     loss_sum, hits, seen = torch.zeros((), device=device), torch.zeros((), device=device), 0
     began = time.perf_counter()
     every = max(1, len(train) // 100)  # reading a number from a GPU stalls it: now and then is enough
-    for number, (inputs, label_ids) in enumerate(train.epoch(seed), start=1):
+    for number, batch in enumerate(train.epoch(seed), start=1):
+        inputs, label_ids = to_device(batch, device)
         loss, logits = _step(run, inputs, label_ids, config)
         loss_sum += loss.detach() * len(label_ids)
         hits += (logits.detach().argmax(dim=1) == label_ids).sum()

@@ -1,0 +1,24 @@
+"""PyClassify: from labelled pictures or text to an honest demo page.
+
+>>> import pyclassify
+>>> classifier = pyclassify.load("checkpoints/cifar10")
+>>> (prediction,) = classifier.predict(["cat.jpg"])
+>>> prediction.label, prediction.probabilities
+"""
+
+from pyclassify.classifier import Classifier, Prediction, load
+from pyclassify.errors import CheckpointError, ConfigError, DataError, InputError, PyClassifyError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CheckpointError",
+    "Classifier",
+    "ConfigError",
+    "DataError",
+    "InputError",
+    "Prediction",
+    "PyClassifyError",
+    "__version__",
+    "load",
+]

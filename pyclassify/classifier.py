@@ -1,0 +1,112 @@
+"""Load once, predict many, from many threads: what the page, the benchmarks and users call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyclassify import checkpoint
+from pyclassify.checkpoint import Checkpoint
+from pyclassify.device import pick
+from pyclassify.errors import InputError
+from pyclassify.examples import Prepared
+
+BATCH_SIZE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer to one input.
+
+    Args:
+        label: the most probable one.
+        probabilities: of every label, best first; they sum to 1.
+        notes: what a person should know of how the input was read, such as "only the first 1,024 of 3,201 words were
+            read"; mostly empty.
+    """
+
+    label: str
+    probabilities: dict[str, float]
+    notes: tuple[str, ...] = ()
+
+
+class Classifier:
+    """A checkpoint on a device, ready to answer.
+
+    Nothing in it changes after it is made, so any number of threads may call it at once.
+
+    Args:
+        loaded: from `checkpoint.load`; its network is moved to the device.
+        device: where the network runs.
+    """
+
+    def __init__(self, loaded: Checkpoint, device: torch.device) -> None:
+        self.name = loaded.name
+        self.kind = loaded.kind
+        self.labels = loaded.labels
+        self.info: dict[str, Any] = loaded.info
+        self.device = device
+        self._transform = loaded.transform
+        self._model = loaded.model.to(device)
+
+    def __repr__(self) -> str:
+        return f"<Classifier {self.name}: {self.kind}, {len(self.labels)} labels, on {self.device}>"
+
+    def predict(self, inputs: Iterable[Any]) -> list[Prediction]:
+        """Answer each input; a batch gives the answers that its members would get alone.
+
+        Args:
+            inputs: for pictures: paths, PIL images, or arrays (H, W), (H, W, 3) or (H, W, 4); for text: str.
+
+        Returns:
+            One prediction per input, in the same order.
+
+        Raises:
+            InputError: one of the inputs cannot be read; or `inputs` is itself a single input.
+        """
+        if isinstance(inputs, (str, bytes, Path)):
+            raise InputError("predict takes a list of inputs; put a single one into a list: predict([it]).")
+        prepared: list[Prepared] = [self._transform(each) for each in inputs]
+        if not prepared:
+            return []
+        probabilities = self._probabilities([each.tensor for each in prepared])
+        return [self._named(row, each.notes) for row, each in zip(probabilities, prepared, strict=True)]
+
+    @torch.inference_mode()
+    def _probabilities(self, tensors: Sequence[Tensor]) -> list[list[float]]:
+        """(N, K), computed with those of like length together, so that little is padded."""
+        order = sorted(range(len(tensors)), key=lambda i: tensors[i].shape[-1])
+        rows: list[list[float]] = [[] for _ in tensors]
+        for start in range(0, len(order), BATCH_SIZE):
+            members = order[start : start + BATCH_SIZE]
+            batch = self._transform.collate([tensors[i] for i in members])
+            logits = self._model(*(each.to(self.device) for each in batch))
+            # in double precision the probabilities sum to 1 to the last digit that anyone prints
+            for i, row in zip(members, logits.double().softmax(dim=1).cpu().tolist(), strict=True):
+                rows[i] = row
+        return rows
+
+    def _named(self, row: list[float], notes: tuple[str, ...]) -> Prediction:
+        ranked = sorted(zip(self.labels, row, strict=True), key=lambda pair: -pair[1])
+        return Prediction(label=ranked[0][0], probabilities=dict(ranked), notes=notes)
+
+
+def load(source: str | os.PathLike[str], *, device: str = "auto") -> Classifier:
+    """Load a checkpoint for predicting.
+
+    Args:
+        source: a folder, or "user/name" of a model on the Hub.
+        device: "auto", "cuda", "mps", "xpu" or "cpu".
+
+    Raises:
+        CheckpointError: the checkpoint is missing, damaged, altered or too new.
+        ConfigError: this machine has no such device.
+    """
+    chosen = pick(device)
+    return Classifier(checkpoint.load(os.fspath(source)), chosen)

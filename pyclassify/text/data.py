@@ -1,0 +1,300 @@
+"""Labelled texts in files -> examples, vocabulary, batches and word vectors; the only module that knows torchtext.
+
+torchtext 0.6 gives the datasets, the vocabulary's order, the buckets of equal length and the vectors. Where its reader
+stops with a traceback (a ragged row, a line that is no JSON, a file in another encoding) `files.py` reads instead.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torchtext
+from torch import Tensor
+from torchtext import data, datasets
+
+from pyclassify.errors import DataError
+from pyclassify.examples import Examples, Splits, split
+from pyclassify.text import files
+from pyclassify.text.fetch import FAILURES, cause, drop_half_extracted, tamed
+from pyclassify.text.layout import check_enough, check_labels, data_name, find_parts
+from pyclassify.text.transform import PADDING, UNKNOWN, TextTransform, Tokens, tokenize
+
+DATASETS = ("imdb",)
+VECTORS = tuple(sorted(name for name in torchtext.vocab.pretrained_aliases if name.startswith("glove.")))
+_LONG_WORD = 12
+_SHORT_TEXT = 200
+
+
+class _Folder(datasets.IMDB):  # type: ignore[misc]
+    """What `datasets.IMDB` reads, for any labels and texts of several lines, with a list of what was left out."""
+
+    def __init__(self, path: Path, fields: list[tuple[str, Any]], **options: str) -> None:
+        found = files.read_folder(path, encoding=options["encoding"])
+        self.skipped = found.skipped
+        data.Dataset.__init__(self, [data.Example.fromlist(pair, fields) for pair in found.pairs], fields)
+
+
+class _Table(data.TabularDataset):  # type: ignore[misc]
+    """A `TabularDataset` that lists a ragged row, which would end the original's reading, and knows encodings."""
+
+    def __init__(self, path: Path, fields: list[tuple[str, Any]], **options: str) -> None:
+        found = files.read_table(path, **options)
+        self.skipped = found.skipped
+        data.Dataset.__init__(self, [data.Example.fromlist(pair, fields) for pair in found.pairs], fields)
+
+
+def read(
+    path: str | Path,
+    *,
+    test: str | Path | None = None,
+    text_column: str = "text",
+    label_column: str = "label",
+    encoding: str = "utf-8",
+    validation_fraction: float = 0.1,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+) -> Splits[str]:
+    """Read labelled texts and split off what the source does not split itself.
+
+    Args:
+        path: a folder with `train/<label>/*.txt` and, where there are any, `test/` and `val/`; or a folder per label;
+            or a table, see `files.read_table`.
+        test: the test texts, as a folder per label or a table; instead of those beside or among `path`.
+        text_column: the column of a table that holds the text.
+        label_column: the column of a table that holds the label.
+        encoding: how the characters are stored.
+        validation_fraction: the share of the training texts that is split off where there is no `val/`.
+        test_fraction: the share of all texts that is split off first where there are no test texts.
+        seed: the same seed gives the same splits.
+
+    Raises:
+        DataError: nothing can be learned from it; the message says why and what to do.
+    """
+    parts = find_parts(Path(path), None if test is None else Path(test))
+    label_field = data.LabelField()
+    fields = [("text", data.RawField()), ("label", label_field)]
+    options = {"text_column": text_column, "label_column": label_column, "encoding": encoding}
+    sets = {part: (_Folder if place.is_dir() else _Table)(place, fields, **options) for part, place in parts.items()}
+    label_field.build_vocab(sets["train"])
+    labels = tuple(sorted(label_field.vocab.itos))
+    check_labels(labels, {part: set(found.label) for part, found in sets.items()}, parts)
+    examples = {part: _examples(found, labels) for part, found in sets.items()}
+    for part, fraction in (("test", test_fraction), ("validation", validation_fraction)):
+        if part not in examples:
+            check_enough(examples["train"], labels, 2 + (part == "test" and "validation" not in examples))
+            examples["train"], examples[part] = split(examples["train"], fraction=fraction, seed=seed)
+    skipped = tuple(entry for found in sets.values() for entry in found.skipped)
+    return Splits(name=data_name(Path(path)), labels=labels, skipped=skipped, seed=seed, **examples)
+
+
+def _examples(dataset: data.Dataset, labels: tuple[str, ...]) -> Examples[str]:
+    ids = {label: position for position, label in enumerate(labels)}
+    return Examples(tuple(dataset.text), tuple(ids[label] for label in dataset.label))
+
+
+def download(name: str, root: str | Path) -> Path:
+    """Fetch a data set through torchtext, unless it is there.
+
+    Returns:
+        The folder to `read`.
+
+    Raises:
+        DataError: no such data set, or it cannot be fetched; the message says where to put the files by hand.
+    """
+    if name not in DATASETS:
+        raise DataError(f"there is no data set '{name}' to download, only {', '.join(DATASETS)}")
+    folder = Path(root) / name / str(datasets.IMDB.dirname)
+    if (folder / "train").is_dir() and (folder / "test").is_dir():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Into a folder beside and renamed: torchtext takes half an archive of an earlier attempt for the whole.
+        with tempfile.TemporaryDirectory(dir=folder.parent) as part, tamed(torchtext.utils):
+            Path(datasets.IMDB.download(part)).rename(folder)
+    except FAILURES as error:
+        raise DataError(
+            f"cannot download {name}: {cause(error)}. By hand: fetch {datasets.IMDB.urls[0]} and unpack it so that "
+            f"{folder / 'train'} and {folder / 'test'} are there"
+        ) from error
+    return folder
+
+
+def choose_tokens(texts: Sequence[str]) -> Tokens:
+    """Characters where texts are short or write no spaces between words, else words.
+
+    Short: the median has at most 200 characters, too few words to learn each of them. No spaces (Chinese, Japanese,
+    Thai): more than 12 characters from space to space, on average. Of more than 10,000 texts some, evenly spread, are
+    looked at.
+    """
+    sample = texts[:: len(texts) // 10_000 + 1]
+    spaces = sum(len(text.split()) for text in sample)
+    letters = sum(len(text) for text in sample)
+    short = statistics.median(map(len, sample)) <= _SHORT_TEXT
+    return "characters" if short or letters > _LONG_WORD * spaces else "words"
+
+
+def build_vocabulary(
+    texts: Iterable[str], *, tokens: Tokens, lowercase: bool = True, max_size: int, min_frequency: int = 1
+) -> tuple[str, ...]:
+    """The most frequent tokens, equal ones in the order of their characters, after padding and unknown.
+
+    Args:
+        texts: the training texts.
+        tokens: what one token is.
+        lowercase: whether capitals are read as small letters.
+        max_size: how many there are at most, padding and unknown included.
+        min_frequency: a token that occurs less often is left out.
+    """
+    field = data.Field(
+        tokenize=lambda text: tokenize(text, tokens=tokens, lowercase=lowercase), pad_token=PADDING, unk_token=UNKNOWN
+    )
+    # torchtext adds the two to the size, and puts unknown first where we have padding.
+    field.build_vocab(map(field.preprocess, texts), max_size=max(0, max_size - 2), min_freq=min_frequency)
+    return (PADDING, UNKNOWN, *field.vocab.itos[2:])
+
+
+class _Shuffler(data.utils.RandomShuffler):  # type: ignore[misc]
+    """Shuffles from its own seed; the original borrows and returns the state of the whole program's generator."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = random.Random(seed)
+        super().__init__(self._generator.getstate())
+
+    def __call__(self, items: Sequence[Any]) -> list[Any]:
+        return self._generator.sample(items, len(items))
+
+
+class TextBatches:
+    """Texts in batches, an `examples.Batches`; each text is encoded once, when this is made.
+
+    With a seed an epoch is shuffled and a batch holds texts of similar length, longest first; without one the order is
+    that of the examples.
+
+    Args:
+        examples: texts that `transform` accepts.
+        transform: how a text becomes ids.
+        batch_size: texts per batch; the last one may have fewer.
+    """
+
+    def __init__(self, examples: Examples[str], transform: TextTransform, *, batch_size: int) -> None:
+        self.transform = transform
+        self.batch_size = batch_size
+        encoded = [transform(text).tensor.numpy().astype(np.int32) for text in examples.items]
+        self._ends = np.cumsum([0, *map(len, encoded)]).tolist()
+        self._ids = torch.from_numpy(np.concatenate(encoded)) if encoded else torch.zeros(0, dtype=torch.int32)
+        fields = [
+            ("text", data.RawField(postprocessing=self._collate)),
+            ("label", data.LabelField(use_vocab=False)),
+        ]
+        rows = [data.Example.fromlist(row, fields) for row in enumerate(examples.label_ids)]
+        self._dataset = data.Dataset(rows, fields)
+
+    @property
+    def examples(self) -> int:
+        """How many texts one pass has."""
+        return len(self._dataset)
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens all texts have together, each cut to the transform's limit."""
+        return len(self._ids)
+
+    def __len__(self) -> int:
+        return -(-self.examples // self.batch_size)
+
+    def epoch(self, seed: int | None = None) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+        """One pass over all texts.
+
+        Yields:
+            (ids (N, L) int64, lengths (N,) int64) and label ids (N,) int64.
+        """
+        shuffle = seed is not None
+        batches = data.BucketIterator(
+            self._dataset,
+            self.batch_size,
+            sort_key=lambda row: self._ends[row.text + 1] - self._ends[row.text],
+            train=shuffle,
+            sort=False,
+            sort_within_batch=shuffle,
+        )
+        batches.random_shuffler = _Shuffler(seed or 0)
+        for batch in batches:
+            yield batch.text, batch.label
+
+    def _collate(self, positions: Sequence[int]) -> tuple[Tensor, ...]:
+        return self.transform.collate([self._ids[self._ends[i] : self._ends[i + 1]] for i in positions])
+
+
+def vectors(
+    name: str | Path,
+    vocabulary: Sequence[str],
+    *,
+    dimensions: int | None = None,
+    cache: str | Path = ".vector_cache",
+    seed: int = 0,
+) -> Tensor:
+    """Trained vectors for the tokens of a vocabulary.
+
+    Args:
+        name: one of VECTORS, which torchtext downloads, or a file with a token and its numbers per line.
+        vocabulary: all tokens, padding first.
+        dimensions: how many numbers a vector must have; None takes what there is.
+        cache: the folder that downloaded vectors are kept in.
+        seed: for the small random vectors of the tokens that have none.
+
+    Returns:
+        (V, D) float32, zeros for padding.
+
+    Raises:
+        DataError: there is no such name or file, it cannot be fetched or read, or has other dimensions.
+    """
+    table = _file_vectors(Path(name)) if Path(name).is_file() else _named_vectors(str(name), Path(cache))
+    if dimensions is not None and table.dim != dimensions:
+        raise DataError(f"the vectors of {name} have {table.dim} dimensions, not {dimensions}: choose others")
+    known = [(row, table.stoi[token]) for row, token in enumerate(vocabulary) if token in table.stoi]
+    if not known:
+        raise DataError(f"{name} has none of the {len(vocabulary):,} tokens: is it of another language, or of words?")
+    result = torch.randn((len(vocabulary), table.dim), generator=torch.Generator().manual_seed(seed)) * 0.1
+    rows, sources = map(list, zip(*known, strict=True))
+    result[rows] = table.vectors[sources]
+    result[0] = 0.0
+    if not result.isfinite().all():
+        raise DataError(f"{name} has numbers that are not finite: fetch or make it anew")
+    return result
+
+
+def _named_vectors(name: str, cache: Path) -> Any:
+    if name not in VECTORS:
+        raise DataError(f"there is no file {name}, and no vectors of that name to download: {', '.join(VECTORS)}")
+    group, _, size = name.removeprefix("glove.").rpartition(".")
+    file = cache / f"glove.{group}.{size}.txt"
+    try:
+        drop_half_extracted(cache / Path(torchtext.vocab.GloVe.url[group]).name, file)
+        with tamed(torchtext.vocab):
+            return torchtext.vocab.GloVe(name=group, dim=int(size.removesuffix("d")), cache=str(cache))
+    except FAILURES as error:
+        raise DataError(
+            f"cannot download {name}: {cause(error)}. By hand: fetch {torchtext.vocab.GloVe.url[group]} and unpack it "
+            f"so that {file} is there"
+        ) from error
+    except Exception as error:  # torch.load and torchtext's parser raise what they come upon
+        raise DataError(f"cannot read {file}: {cause(error)}. Remove it and {file}.pt, and try again") from error
+
+
+def _file_vectors(path: Path) -> Any:
+    try:
+        # A cache of its own: torchtext keeps what it read under the bare name and would take another file for this one.
+        with tempfile.TemporaryDirectory() as cache, tamed(torchtext.vocab):
+            return torchtext.vocab.Vectors(str(path), cache=cache)
+    except Exception as error:  # torchtext's parser raises what it comes upon: TypeError, ValueError, RuntimeError
+        raise DataError(
+            f"cannot read vectors from {path}: {cause(error)}. Each line needs a token and the same three or more "
+            "numbers, with single spaces between"
+        ) from error

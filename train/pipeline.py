@@ -1,0 +1,173 @@
+"""From a model and its examples to a finished checkpoint: what both command lines share after reading their data."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import platform
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from pyclassify import card, checkpoint, evaluation, training
+from pyclassify.device import describe
+from pyclassify.examples import Batches, Splits
+from train.progress import ProgressBar
+
+STATE = "state.pt"
+HALF_COSTS_AT_MOST = 0.0005
+"""Weights are kept in half precision where it costs no more validation accuracy than this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """All that a training needs, once options and data are read."""
+
+    out: Path
+    kind: Literal["image", "text"]
+    splits: Splits[Any]
+    model_name: str
+    arguments: Mapping[str, Any]
+    model: nn.Module
+    transform: checkpoint.Transform
+    train: Batches
+    validation: Batches
+    test: Batches
+    config: training.TrainConfig
+    device: torch.device
+    command: str
+    resume: bool = False
+    about: str = ""
+    data_license: str = ""
+
+    @property
+    def state_path(self) -> Path:
+        """The file that an interrupted training goes on from."""
+        return self.out.with_name(f"{self.out.name}.training") / STATE
+
+    def fingerprint(self) -> str:
+        """Changes with anything that changes the result."""
+        parts = {
+            "config": asdict(self.config),
+            "model": [self.model_name, self.arguments],
+            "transform": self.transform.config(),
+            "labels": self.splits.labels,
+            "examples": [_digest(part) for part in (self.splits.train, self.splits.validation)],
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _digest(examples: Any) -> str:
+    digest = hashlib.sha256()
+    for item, label_id in zip(examples.items, examples.label_ids, strict=True):
+        digest.update(f"{item}\0{label_id}\0".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def run(job: Job) -> None:
+    """Fit, measure, write the checkpoint and print the report.
+
+    Raises:
+        ConfigError: there is nothing to resume, or what there is was begun otherwise.
+        DataError: the training diverged.
+        CheckpointError: the checkpoint cannot be written.
+        KeyboardInterrupt: as it comes; the last finished epoch is kept in `state_path`.
+    """
+    epochs = _fit(job)
+    weights, kept_as = _smallest_weights(job)
+    logits, label_ids = training.predict_logits(job.model, job.test)  # the one reading of the test data
+    majority = Counter(job.splits.train.label_ids).most_common(1)[0][0]
+    scores = evaluation.score(logits, label_ids, labels=job.splits.labels, majority_id=majority)
+    info = _info(job, epochs, scores, kept_as)
+    text = card.write(job.out.name, info, skipped=job.splits.skipped, about=job.about, data_license=job.data_license)
+    checkpoint.save(job.out, info=info, weights=weights, transform=job.transform, card=text)
+    shutil.rmtree(job.state_path.parent, ignore_errors=True)
+    _report(job, scores)
+
+
+def _fit(job: Job) -> list[training.EpochResult]:
+    results = []
+    with ProgressBar(job.train, things="pictures" if job.kind == "image" else "texts") as bar:
+        for result in training.fit(
+            job.model,
+            job.train,
+            job.validation,
+            job.config,
+            device=job.device,
+            state_path=job.state_path,
+            resume=job.resume,
+            fingerprint=job.fingerprint(),
+            on_batch=bar.update,
+        ):
+            bar.finish_epoch(result)
+            results.append(result)
+    return results
+
+
+def _smallest_weights(job: Job) -> tuple[dict[str, Tensor], str]:
+    """The weights to ship; the model is left with just these, so that the score is that of what is shipped."""
+    full = {name: each.detach().clone() for name, each in job.model.state_dict().items()}
+    _, before = training.evaluate(job.model, job.validation)
+    half = {name: each.half() if each.is_floating_point() else each for name, each in full.items()}
+    job.model.load_state_dict({name: each.to(full[name].dtype) for name, each in half.items()})
+    _, after = training.evaluate(job.model, job.validation)
+    if after >= before - HALF_COSTS_AT_MOST:
+        return {name: each.cpu() for name, each in half.items()}, "float16"
+    job.model.load_state_dict(full)
+    return {name: each.cpu() for name, each in full.items()}, "float32"
+
+
+def _info(job: Job, epochs: list[training.EpochResult], scores: evaluation.Scores, kept_as: str) -> dict[str, Any]:
+    splits = job.splits
+    return {
+        "kind": job.kind,
+        "labels": list(splits.labels),
+        "model": {"name": job.model_name, "arguments": dict(job.arguments)},
+        "data": {
+            "name": splits.name,
+            "train": len(splits.train),
+            "validation": len(splits.validation),
+            "test": len(splits.test),
+            "skipped": len(splits.skipped),
+            "seed": splits.seed,
+        },
+        "scores": asdict(scores),
+        "training": {
+            "command": job.command,
+            "config": asdict(job.config),
+            "seed": job.config.seed,
+            "epochs": [asdict(each) for each in epochs],
+            "duration_s": sum(each.duration_s for each in epochs),
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "hardware": describe(job.device),
+            "parameters": sum(each.numel() for each in job.model.parameters()),
+            "weights": kept_as,
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in ("torch", "torchvision", "torchtext")},
+        },
+    }
+
+
+def _report(job: Job, scores: evaluation.Scores) -> None:
+    low, high = scores.accuracy_interval
+    print(
+        f"\nTest accuracy {scores.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}, {scores.examples:,} examples),"
+        f" macro F1 {scores.macro_f1:.4f}; always answering the most frequent label: {scores.majority_accuracy:.4f}"
+    )
+    if len(job.splits.labels) <= 20:
+        width = max(map(len, job.splits.labels))
+        for label, row in scores.per_label.items():
+            print(f"  {label:{width}}  precision {row.precision:.4f}  recall {row.recall:.4f}  F1 {row.f1:.4f}")
+    if job.splits.skipped:
+        print(f"{len(job.splits.skipped):,} unreadable or empty examples were left out; the card lists them.")
+    print(f"Wrote {job.out}. Try it: python app.py --checkpoints {job.out.parent}", flush=True)

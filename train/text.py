@@ -1,0 +1,181 @@
+"""Train on labelled text: `python -m train.text --data data/imdb/aclImdb --out checkpoints/imdb`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pyclassify.device import pick
+from pyclassify.errors import ConfigError
+from pyclassify.examples import Splits
+from pyclassify.text import data, models
+from pyclassify.text.transform import TextTransform
+from train import options as shared
+from train import pipeline
+
+MODULE = "train.text"
+MAX_TOKENS = 1024
+MAX_VOCABULARY = {"words": 30_000, "characters": 4_000}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train as the command line says."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    options = parser().parse_args(arguments)
+    shared.run_command(MODULE, arguments, lambda: train(options, arguments), lambda: options.out)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options, with their help."""
+    result = argparse.ArgumentParser(
+        prog=f"python -m {MODULE}",
+        description="Train a classifier of text and write it as a checkpoint that app.py and pyclassify.load read.",
+        epilog="example: python -m train.text --data data/imdb/aclImdb --out checkpoints/imdb",
+    )
+    source = result.add_argument_group("data (one of the two)").add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="a folder with train/<label>/*.txt and test/<label>/*.txt, or a .csv, .tsv or .jsonl file",
+    )
+    source.add_argument(
+        "--dataset", choices=data.DATASETS, metavar="NAME", help=f"download one: {', '.join(data.DATASETS)}"
+    )
+    reading = result.add_argument_group("reading")
+    reading.add_argument("--test", type=Path, metavar="PATH", help="the texts to test with, where they lie apart")
+    reading.add_argument("--text-column", default="text", metavar="NAME", help="default: text")
+    reading.add_argument("--label-column", default="label", metavar="NAME", help="default: label")
+    reading.add_argument("--encoding", default="utf-8", metavar="NAME", help="of the files (default: utf-8)")
+    shared.add_common(result, models=models.NAMES, default=models.DEFAULT)
+    tokens = result.add_argument_group("tokens")
+    tokens.add_argument(
+        "--tokens",
+        choices=("auto", "words", "characters"),
+        default="auto",
+        help="what a text is cut into (default: auto, which is characters for short texts and for scripts without"
+        " spaces, else words)",
+    )
+    tokens.add_argument(
+        "--max-tokens", type=int, default=MAX_TOKENS, metavar="N", help=f"longer texts are cut (default: {MAX_TOKENS})"
+    )
+    tokens.add_argument("--vocabulary-size", type=int, metavar="N", help="most frequent tokens that are kept")
+    tokens.add_argument(
+        "--vectors",
+        metavar="NAME|FILE",
+        help="start the embedding of --model lstm from these: a file, or a name that torchtext downloads, such as"
+        " glove.6B.300d",
+    )
+    return result
+
+
+def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
+    """Check, read, fit, measure, write.
+
+    Raises:
+        PyClassifyError: something that a person can mend.
+    """
+    shared.check_common(options)
+    _check(options)
+    splits = data.read(
+        options.data or data.download(options.dataset, Path("data")),
+        test=options.test,
+        text_column=options.text_column,
+        label_column=options.label_column,
+        encoding=options.encoding,
+        validation_fraction=options.validation_fraction,
+        test_fraction=options.test_fraction,
+        seed=options.seed,
+    )
+    transform = _transform(options, splits)
+    _announce(splits, transform)
+    config = shared.train_config(options, models.training_defaults(options.model), autocast=False)
+    batches = [
+        data.TextBatches(part, transform, batch_size=config.batch_size)
+        for part in (splits.train, splits.validation, splits.test)
+    ]
+    model_arguments = _arguments(options, splits, transform, batches[0])
+    torch.manual_seed(options.seed)
+    model = models.build(options.model, labels=len(splits.labels), **model_arguments)
+    if options.vectors and not options.resume:
+        size = int(model_arguments["embedding_size"])
+        cache = Path("data/vectors")
+        table = data.vectors(options.vectors, transform.vocabulary, dimensions=size, cache=cache)
+        model.load_vectors(table)  # type: ignore[operator]  # only --model lstm comes here, see _check
+    pipeline.run(
+        pipeline.Job(
+            out=options.out,
+            kind="text",
+            splits=splits,
+            model_name=options.model,
+            arguments=model_arguments,
+            model=model,
+            transform=transform,
+            train=batches[0],
+            validation=batches[1],
+            test=batches[2],
+            config=config,
+            device=pick(options.device),
+            command=shared.command_line(MODULE, arguments),
+            resume=options.resume,
+            about=options.about,
+            data_license=options.data_license,
+        )
+    )
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.vectors and options.model != "lstm":
+        raise ConfigError("--vectors goes with --model lstm; the default model learns its own embedding.")
+    if options.max_tokens < 3:
+        raise ConfigError(f"--max-tokens must be at least 3, got {options.max_tokens}")
+    if options.vocabulary_size is not None and options.vocabulary_size < 3:
+        raise ConfigError(f"--vocabulary-size must be at least 3, got {options.vocabulary_size}")
+
+
+def _transform(options: argparse.Namespace, splits: Splits[str]) -> TextTransform:
+    texts = splits.train.items
+    tokens = options.tokens
+    if tokens == "auto":
+        # the tutorial's program reads words; a character LSTM would be another model
+        tokens = "words" if options.model == "lstm" else data.choose_tokens(texts)
+    vocabulary = data.build_vocabulary(
+        texts,
+        tokens=tokens,
+        max_size=options.vocabulary_size or MAX_VOCABULARY[tokens],
+        min_frequency=2 if len(texts) >= 1000 else 1,
+    )
+    return TextTransform(vocabulary, tokens=tokens, max_tokens=options.max_tokens)
+
+
+def _arguments(
+    options: argparse.Namespace, splits: Splits[str], transform: TextTransform, train_batches: data.TextBatches
+) -> dict[str, Any]:
+    return models.arguments_for(
+        options.model,
+        vocabulary_size=len(transform.vocabulary),
+        labels=len(splits.labels),
+        tokens=transform.tokens,
+        examples=len(splits.train),
+        total_tokens=train_batches.tokens,
+    )
+
+
+def _announce(splits: Splits[str], transform: TextTransform) -> None:
+    for each in splits.skipped:
+        print(f"left out {each.name}: {each.reason}", file=sys.stderr)
+    print(
+        f"{splits.name}: {len(splits.labels)} labels; {len(splits.train):,} texts to train on,"
+        f" {len(splits.validation):,} to choose by, {len(splits.test):,} to test with, {len(splits.skipped):,} left out;"
+        f" read as {transform.tokens}, a vocabulary of {len(transform.vocabulary):,}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
