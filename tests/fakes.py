@@ -1,52 +1,79 @@
-"""Stand-ins that honour the interface of a classifier, for tests of the page alone."""
+"""Small stand-ins: real checkpoints with fresh weights, and a classifier that does what a test wants."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+import torch
 
-from pyclassify.errors import InputError
+from pyclassify import Prediction, checkpoint
+from pyclassify.image import models as image_models
+from pyclassify.image.transform import ImageTransform
+from pyclassify.text import models as text_models
+from pyclassify.text.transform import TextTransform
+
+WORDS = ("<pad>", "<unk>", "good", "bad", "좋아요", "싫어요", "film")
+SCORES = {"accuracy": 0.894, "accuracy_interval": [0.888, 0.9], "majority_accuracy": 0.1}
 
 
-@dataclass(frozen=True)
-class FakePrediction:
-    """What `pyclassify.classifier.Prediction` has."""
+def info(kind: str, labels: Sequence[str], model: dict[str, Any], data: str) -> dict[str, Any]:
+    """What a training would note."""
+    counts = {"name": data, "train": 45_000, "validation": 5_000, "test": 10_000, "skipped": 0, "seed": 0}
+    return {"kind": kind, "labels": list(labels), "model": model, "data": counts, "scores": SCORES}
 
-    label: str
-    probabilities: dict[str, float]
-    notes: tuple[str, ...] = ()
+
+def write_image_checkpoint(path: Path, labels: Sequence[str] = ("cat", "dog", "ship"), *, seed: int = 0) -> Path:
+    """A real one that answers by chance, always the same."""
+    torch.manual_seed(seed)
+    model = image_models.build("simple_cnn", labels=len(labels), size_px=8)
+    described = {"name": "simple_cnn", "arguments": {"size_px": 8}}
+    checkpoint.save(
+        path,
+        info=info("image", labels, described, path.name),
+        weights=model.state_dict(),
+        transform=ImageTransform(size_px=8),
+        card="# A test\n",
+    )
+    return path
+
+
+def write_text_checkpoint(path: Path, labels: Sequence[str] = ("negative", "positive"), *, seed: int = 0) -> Path:
+    """A real one that answers by chance, always the same."""
+    torch.manual_seed(seed)
+    arguments = {"vocabulary_size": len(WORDS), "embedding_size": 8, "hidden_size": 8}
+    model = text_models.build("lstm", labels=len(labels), **arguments)
+    checkpoint.save(
+        path,
+        info=info("text", labels, {"name": "lstm", "arguments": arguments}, path.name),
+        weights=model.state_dict(),
+        transform=TextTransform(WORDS, tokens="words"),
+        card="# A test\n",
+    )
+    return path
 
 
 @dataclass
 class FakeClassifier:
-    """Answers by brightness or by length, so that a test knows what to expect."""
+    """Honours the interface of `pyclassify.Classifier`; waits for `gate` and raises `error` where they are set."""
 
-    kind: str
-    labels: list[str]
+    kind: str = "text"
+    labels: list[str] = field(default_factory=lambda: ["ham", "spam"])
     name: str = "fake"
-    device: str = "cpu"
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     info: dict[str, Any] = field(default_factory=dict)
+    error: Exception | None = None
+    gate: threading.Event | None = None
+    asked: list[Any] = field(default_factory=list)
 
-    def predict(self, inputs: Sequence[Any]) -> list[FakePrediction]:
-        return [self._one(each) for each in inputs]
-
-    def _one(self, item: Any) -> FakePrediction:
-        if item == "explode":
-            raise RuntimeError("a secret of the server")
-        first = self._brightness(item) if self.kind == "image" else min(len(item), 100) / 100
-        rest = (1 - first) / (len(self.labels) - 1)
-        shares = {label: first if i == 0 else rest for i, label in enumerate(self.labels)}
-        ranked = dict(sorted(shares.items(), key=lambda pair: -pair[1]))
-        return FakePrediction(next(iter(ranked)), ranked, ("Only a fake answered.",))
-
-    @staticmethod
-    def _brightness(item: Any) -> float:
-        try:
-            with Image.open(item) as picture:
-                return picture.convert("L").resize((1, 1)).getpixel((0, 0)) / 255
-        except (OSError, UnidentifiedImageError) as error:
-            raise InputError(f"{Path(item).name} is not a picture that can be read.") from error
+    def predict(self, inputs: Sequence[Any]) -> list[Prediction]:
+        self.asked.extend(inputs)
+        if self.gate:
+            self.gate.wait(timeout=20)
+        if self.error:
+            raise self.error
+        share = 1 / len(self.labels)
+        return [Prediction(self.labels[0], dict.fromkeys(self.labels, share), ("only a fake",)) for _ in inputs]

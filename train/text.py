@@ -171,8 +171,8 @@ def _announce(splits: Splits[str], transform: TextTransform) -> None:
         print(f"left out {each.name}: {each.reason}", file=sys.stderr)
     print(
         f"{splits.name}: {len(splits.labels)} labels; {len(splits.train):,} texts to train on,"
-        f" {len(splits.validation):,} to choose by, {len(splits.test):,} to test with, {len(splits.skipped):,} left out;"
-        f" read as {transform.tokens}, a vocabulary of {len(transform.vocabulary):,}",
+        f" {len(splits.validation):,} to choose by, {len(splits.test):,} to test with, {len(splits.skipped):,} left"
+        f" out; read as {transform.tokens}, a vocabulary of {len(transform.vocabulary):,}",
         flush=True,
     )
 

@@ -23,7 +23,7 @@ MAX_PIXELS = 100_000_000
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 """Files with these endings are pictures; the content decides how they are read."""
 
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 """What may be decoded, by content. Pillow knows more, and more formats are more ways to be attacked."""
 
 FITS = ("crop", "stretch")

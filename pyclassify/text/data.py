@@ -10,6 +10,7 @@ import random
 import statistics
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from torchtext import data, datasets
 from pyclassify.errors import DataError
 from pyclassify.examples import Examples, Splits, split
 from pyclassify.text import files
-from pyclassify.text.fetch import FAILURES, cause, drop_half_extracted, tamed
+from pyclassify.text.fetch import FAILURES, cause, drop_half_extracted, not_fetched, tamed
 from pyclassify.text.layout import check_enough, check_labels, data_name, find_parts
 from pyclassify.text.transform import PADDING, UNKNOWN, TextTransform, Tokens, tokenize
 
@@ -78,20 +79,24 @@ def read(
         DataError: nothing can be learned from it; the message says why and what to do.
     """
     parts = find_parts(Path(path), None if test is None else Path(test))
-    label_field = data.LabelField()
-    fields = [("text", data.RawField()), ("label", label_field)]
-    options = {"text_column": text_column, "label_column": label_column, "encoding": encoding}
-    sets = {part: (_Folder if place.is_dir() else _Table)(place, fields, **options) for part, place in parts.items()}
-    label_field.build_vocab(sets["train"])
-    labels = tuple(sorted(label_field.vocab.itos))
-    check_labels(labels, {part: set(found.label) for part, found in sets.items()}, parts)
+    labels, sets = _load(parts, text_column=text_column, label_column=label_column, encoding=encoding)
     examples = {part: _examples(found, labels) for part, found in sets.items()}
     for part, fraction in (("test", test_fraction), ("validation", validation_fraction)):
         if part not in examples:
             check_enough(examples["train"], labels, 2 + (part == "test" and "validation" not in examples))
             examples["train"], examples[part] = split(examples["train"], fraction=fraction, seed=seed)
-    skipped = tuple(entry for found in sets.values() for entry in found.skipped)
+    skipped = tuple(chain.from_iterable(found.skipped for found in sets.values()))
     return Splits(name=data_name(Path(path)), labels=labels, skipped=skipped, seed=seed, **examples)
+
+
+def _load(parts: dict[str, Path], **options: str) -> tuple[tuple[str, ...], dict[str, Any]]:
+    label_field = data.LabelField()
+    fields = [("text", data.RawField()), ("label", label_field)]
+    sets = {part: (_Folder if place.is_dir() else _Table)(place, fields, **options) for part, place in parts.items()}
+    label_field.build_vocab(sets["train"])
+    labels = tuple(sorted(label_field.vocab.itos))
+    check_labels(labels, {part: set(found.label) for part, found in sets.items()}, parts)
+    return labels, sets
 
 
 def _examples(dataset: data.Dataset, labels: tuple[str, ...]) -> Examples[str]:
@@ -119,9 +124,8 @@ def download(name: str, root: str | Path) -> Path:
         with tempfile.TemporaryDirectory(dir=folder.parent) as part, tamed(torchtext.utils):
             Path(datasets.IMDB.download(part)).rename(folder)
     except FAILURES as error:
-        raise DataError(
-            f"cannot download {name}: {cause(error)}. By hand: fetch {datasets.IMDB.urls[0]} and unpack it so that "
-            f"{folder / 'train'} and {folder / 'test'} are there"
+        raise not_fetched(
+            name, datasets.IMDB.urls[0], f"{folder / 'train'} and {folder / 'test'} are", error
         ) from error
     return folder
 
@@ -189,10 +193,7 @@ class TextBatches:
         encoded = [transform(text).tensor.numpy().astype(np.int32) for text in examples.items]
         self._ends = np.cumsum([0, *map(len, encoded)]).tolist()
         self._ids = torch.from_numpy(np.concatenate(encoded)) if encoded else torch.zeros(0, dtype=torch.int32)
-        fields = [
-            ("text", data.RawField(postprocessing=self._collate)),
-            ("label", data.LabelField(use_vocab=False)),
-        ]
+        fields = [("text", data.RawField(postprocessing=self._collate)), ("label", data.LabelField(use_vocab=False))]
         rows = [data.Example.fromlist(row, fields) for row in enumerate(examples.label_ids)]
         self._dataset = data.Dataset(rows, fields)
 
@@ -280,10 +281,7 @@ def _named_vectors(name: str, cache: Path) -> Any:
         with tamed(torchtext.vocab):
             return torchtext.vocab.GloVe(name=group, dim=int(size.removesuffix("d")), cache=str(cache))
     except FAILURES as error:
-        raise DataError(
-            f"cannot download {name}: {cause(error)}. By hand: fetch {torchtext.vocab.GloVe.url[group]} and unpack it "
-            f"so that {file} is there"
-        ) from error
+        raise not_fetched(name, torchtext.vocab.GloVe.url[group], f"{file} is", error) from error
     except Exception as error:  # torch.load and torchtext's parser raise what they come upon
         raise DataError(f"cannot read {file}: {cause(error)}. Remove it and {file}.pt, and try again") from error
 

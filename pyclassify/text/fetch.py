@@ -17,6 +17,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from pyclassify.errors import DataError
+
 TIMEOUT_S = 30.0
 _BLOCK = 1 << 16
 FAILURES = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
@@ -107,6 +109,13 @@ def cause(error: BaseException) -> str:
     if re.search("resolve|resolution|unreachable|refused|not known|getaddrinfo", text, re.IGNORECASE):
         return "there is no way to its host (is there a network?)"
     return text[:200] or type(error).__name__
+
+
+def not_fetched(name: str, url: str, there: str, error: BaseException) -> DataError:
+    """The error for what cannot be downloaded, with the way to do it by hand; `there` is such as "data/a.txt is"."""
+    return DataError(
+        f"cannot download {name}: {cause(error)}. By hand: fetch {url} and unpack it so that {there} there"
+    )
 
 
 def drop_half_extracted(archive: Path, file: Path) -> None:

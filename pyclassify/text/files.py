@@ -130,11 +130,11 @@ def _table_text(path: Path, encoding: str) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    if not data.strip():
-        raise DataError(f"{path} is empty: it needs rows with a text and a label")
     if is_binary(data, encoding):
         raise DataError(f"{path} is a binary file, not a table: save it as UTF-8 text in the form {', '.join(TABLES)}")
     text = decode(data, encoding, path)
+    if not text.strip():
+        raise DataError(f"{path} is empty: it needs rows with a text and a label")
     if is_damaged(text):
         lines = text.split("\n")
         damaged = sum(map(is_damaged, lines))
@@ -282,7 +282,5 @@ def _some(found: Found, path: Path, wanted: str) -> Found:
     if not found.skipped:
         raise DataError(f"{path} holds no labelled text: {wanted}")
     first = found.skipped[0]
-    raise DataError(
-        f"no text in {path} can be used: all {len(found.skipped):,} were left out, the first ({first.name}) because: "
-        f"{first.reason}"
-    )
+    listed = f"{len(found.skipped):,} left out, the first ({first.name}) because: {first.reason}"
+    raise DataError(f"no text in {path} can be used: {listed}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,11 +19,14 @@ def find_parts(path: Path, test: Path | None) -> dict[str, Path]:
         DataError: one of the two paths does not exist, or there is no training data.
     """
     for place, option in ((path, "--data"), (test, "--test")):
-        if place is not None and not place.exists():
+        if place is not None and not os.path.exists(place):
             raise DataError(f"{place} does not exist: give the folder or table with the labelled texts by {option}")
     parts = {"train": path}
     if path.is_dir():
-        parts = _folder_parts(path)
+        try:
+            parts = _folder_parts(path)
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror}") from error
     return parts if test is None else {**parts, "test": test}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name that torch's own documentation uses
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyclassify.examples import Batches
@@ -23,12 +23,12 @@ RIVALS: Final = 16
 
 
 class NgramTable(nn.Module):
-    """The wide part: a score per label for each n-gram that tells labels apart, added up over a text's distinct n-grams.
+    """The wide part: a score per label for each telling n-gram, added up over the distinct n-grams of a text.
 
     An n-gram is hashed to a bucket and, within it, to one of `RIVALS` fingerprints. Every bucket belongs to the one
     fingerprint that says most about the labels in the training data; n-grams with another are passed over. This is a
     dictionary of the best n-grams in three bytes per entry, without the n-grams themselves. The scores start from
-    naive-Bayes log-count ratios (`fit`) and are trained from there, which beats both naive Bayes and training from zero.
+    naive-Bayes log-count ratios (`fit`) and are trained from there, which beats naive Bayes alone.
 
     Args:
         labels: K.

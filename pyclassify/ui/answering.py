@@ -32,8 +32,9 @@ class Outcome:
     Plain data, because on hosts that lend a GPU per call the question is answered in another process.
     """
 
-    prediction: Prediction | None
-    milliseconds: float
+    prediction: Prediction | None = None
+    milliseconds: float = 0.0
+    device: str = ""
     problem: str = ""
 
 
@@ -44,27 +45,20 @@ def asker(classifiers: Mapping[str, Classifier]) -> Ask:
     """A function that puts one input to the named classifier and never raises."""
 
     def ask(name: str, item: str) -> Outcome:
+        classifier = classifiers.get(name) if isinstance(name, str) else None
+        if classifier is None:  # a program's mistake, or a page that was open while the server changed
+            return Outcome(problem=wording.unknown_checkpoint(name, list(classifiers)))
         start = time.perf_counter()
         try:
-            (prediction,) = classifiers[name].predict([item])
+            (prediction,) = classifier.predict([item])
         except InputError as error:
-            return Outcome(None, 0.0, str(error))
+            return Outcome(problem=str(error))
         except Exception:
-            log.exception("classifier %r failed", name)
-            return Outcome(None, 0.0, wording.UNEXPECTED)
-        return Outcome(prediction, 1000 * (time.perf_counter() - start))
+            log.exception("checkpoint %s failed", name)
+            return Outcome(problem=wording.UNEXPECTED)
+        return Outcome(prediction, 1000 * (time.perf_counter() - start), str(classifier.device))
 
     return ask
-
-
-def check_name(classifiers: Mapping[str, Classifier], name: str) -> None:
-    """Refuse a checkpoint that the page does not have.
-
-    Raises:
-        gr.Error: with the names that it has.
-    """
-    if name not in classifiers:
-        raise complaint(wording.unknown_checkpoint(name, list(classifiers)))
 
 
 def as_json(outcome: Outcome, checkpoint: str) -> dict[str, Any]:
@@ -74,7 +68,7 @@ def as_json(outcome: Outcome, checkpoint: str) -> dict[str, Any]:
         gr.Error: with the problem in words, which Gradio hands to the program that asked.
     """
     if outcome.prediction is None:
-        raise complaint(outcome.problem)
+        raise gr.Error(outcome.problem, title=wording.TITLE, print_exception=False)
     return {
         "label": outcome.prediction.label,
         "probabilities": dict(outcome.prediction.probabilities),
@@ -84,14 +78,9 @@ def as_json(outcome: Outcome, checkpoint: str) -> dict[str, Any]:
     }
 
 
-def complaint(problem: str) -> gr.Error:
-    """The exception that reaches a program as this sentence, without a traceback in the log."""
-    return gr.Error(problem, title=wording.TITLE, print_exception=False)
-
-
 @dataclass(frozen=True, slots=True)
 class AnswerPanel:
-    """The right half of a tab: the ranked answer, the small print, the menu of checkpoints and a line about the chosen."""
+    """The right half of a tab: the ranked answer, remarks on it, the menu of checkpoints and a line about the chosen."""
 
     answer: gr.Label
     remarks: gr.HTML
@@ -116,18 +105,23 @@ def answer_panel(classifiers: Mapping[str, Classifier], *, waiting: str) -> Answ
         menu = gr.Dropdown(names, value=names[0], label=wording.CHECKPOINT, info=wording.CHECKPOINT_HINT)
         about = gr.HTML(_about(classifiers[names[0]]), elem_classes="about", padding=False)
     menu.change(
-        lambda name: _about(classifiers[name]), menu, about, queue=False, show_progress="hidden", api_visibility="private"
+        lambda name: _about(classifiers[name]),
+        menu,
+        about,
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
     )
     return AnswerPanel(answer, remarks, menu, about)
 
 
-def shown(outcome: Outcome | None, *, device: str, waiting: str) -> tuple[dict[str, float] | None, str]:
+def shown(outcome: Outcome | None, *, waiting: str) -> tuple[dict[str, float] | None, str]:
     """The ranked list and the remarks under it; without an outcome the panel waits."""
     if outcome is None:
         return None, _said(waiting)
     if outcome.prediction is None:
         return None, f'<p class="problem" role="alert">{escape(outcome.problem)}</p>'
-    said = [wording.small_print(device, outcome.milliseconds), *outcome.prediction.notes]
+    said = [wording.small_print(outcome.device, outcome.milliseconds), *map(wording.note, outcome.prediction.notes)]
     return dict(outcome.prediction.probabilities), "".join(map(_said, said))
 
 

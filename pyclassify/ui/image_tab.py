@@ -10,8 +10,8 @@ import gradio as gr
 
 from pyclassify.errors import InputError
 from pyclassify.ui import wording
-from pyclassify.ui.answering import ONE_LINE, Ask, Outcome, answer_panel, as_json, check_name, shown
-from pyclassify.ui.uploads import picture_path, refuse_addresses
+from pyclassify.ui.answering import ONE_LINE, Ask, Outcome, answer_panel, as_json, shown
+from pyclassify.ui.uploads import picture_path, take_uploads_only
 
 if TYPE_CHECKING:
     from gradio.events import Dependency
@@ -33,20 +33,20 @@ def image_tab(classifiers: Mapping[str, Classifier], ask: Ask) -> list[Dependenc
                 image_mode=None,
                 buttons=["fullscreen"],
                 height=400,
+                alt_text=wording.PICTURE_ALT,
                 elem_id="picture",
             )
             pictures = [[str(path)] for path in sorted(EXAMPLES.glob("*.*g"))]
             gr.Examples(pictures, picture, label=wording.EXAMPLES, elem_id="pictures", api_visibility="private")
         with gr.Column(min_width=320):
             panel = answer_panel(classifiers, waiting=wording.WAITING_FOR_PICTURE)
-    refuse_addresses(picture)
+    take_uploads_only(picture)
 
     def answer(picture: dict[str, Any] | None, name: str) -> tuple[dict[str, float] | None, str]:
         outcome = _outcome(ask, picture, name) if picture else None
-        return shown(outcome, device=str(classifiers[name].device), waiting=wording.WAITING_FOR_PICTURE)
+        return shown(outcome, waiting=wording.WAITING_FOR_PICTURE)
 
     def classify_image(picture: dict[str, Any], checkpoint: str) -> dict[str, Any]:
-        check_name(classifiers, checkpoint)
         return as_json(_outcome(ask, picture, checkpoint), checkpoint)
 
     return [
@@ -79,4 +79,4 @@ def _outcome(ask: Ask, picture: Mapping[str, Any] | None, name: str) -> Outcome:
     try:
         return ask(name, picture_path(picture))
     except InputError as error:
-        return Outcome(None, 0.0, str(error))
+        return Outcome(problem=str(error))

@@ -13,7 +13,7 @@ from pyclassify.ui import wording
 from pyclassify.ui.answering import Ask, asker, empty_tab, notice
 from pyclassify.ui.image_tab import image_tab
 from pyclassify.ui.text_tab import text_tab
-from pyclassify.ui.theme import CSS, FAVICON, theme
+from pyclassify.ui.theme import CSS, FAVICON, JS, theme
 from pyclassify.ui.uploads import MAX_FILE_SIZE
 
 if TYPE_CHECKING:
@@ -34,9 +34,8 @@ def build_page(
     Args:
         classifiers: by the name that the menus show; the first of each kind answers until another is chosen.
         broken: name of each checkpoint that could not be loaded -> why, to be shown on the page.
-        accelerate: wraps the one function that runs models, for hosts that lend a GPU per call.
+        accelerate: wraps the functions that run models, for hosts that lend a GPU per call.
     """
-    ask = accelerate(asker(classifiers))
     # Gradio's variable still decides where somebody has set it; unset means that nothing is reported to anyone.
     analytics = None if "GRADIO_ANALYTICS_ENABLED" in os.environ else False
     with gr.Blocks(
@@ -49,10 +48,11 @@ def build_page(
             fitting = {name: each for name, each in classifiers.items() if each.kind == kind}
             with gr.Tab(title, id=kind):
                 if fitting:
-                    draw(fitting, ask)
+                    draw(fitting, accelerate(asker(fitting)))
                 else:
                     empty_tab(kind)
-    return page.queue(max_size=MAX_WAITING)
+    page.queue(max_size=MAX_WAITING, api_open=False)
+    return page
 
 
 def launch_options() -> dict[str, Any]:
@@ -64,6 +64,7 @@ def launch_options() -> dict[str, Any]:
     return {
         "theme": theme(),
         "css_paths": CSS,
+        "js": JS.read_text(encoding="utf-8"),
         "favicon_path": FAVICON,
         "footer_links": ["api", "settings"],
         "run_history": False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from pyclassify.ui import wording
-from pyclassify.ui.answering import ONE_LINE, Ask, answer_panel, as_json, check_name, complaint, shown
+from pyclassify.ui.answering import ONE_LINE, Ask, Outcome, answer_panel, as_json, shown
 
 if TYPE_CHECKING:
     from gradio.events import Dependency
@@ -17,11 +17,20 @@ if TYPE_CHECKING:
 
 # Written for this project. Each goes to the checkpoint that was trained on such texts, where the page has it.
 EXAMPLES = (
-    ("imdb", "I went in expecting very little and came out grinning. The two leads are a joy, and the ending is perfect."),
-    ("imdb", "Two hours of people whispering in the dark. I have seen paint dry with more suspense, and better lighting."),
+    (
+        "imdb",
+        "I went in expecting very little and came out grinning. The two leads are a joy, and the ending is perfect.",
+    ),
+    (
+        "imdb",
+        "Two hours of people whispering in the dark. I have seen paint dry with more suspense, and better lighting.",
+    ),
     ("naver", "기대 없이 봤는데 마지막 장면에서 펑펑 울었어요. 올해 최고의 영화입니다."),
     ("naver", "배우들이 아깝다. 이야기는 산으로 가고 두 시간이 너무 길었다."),
-    ("sms-spam", "Congratulations! You have won a free holiday. Text CLAIM to 80012 now, offer ends today, 1.50 per message."),
+    (
+        "sms-spam",
+        "Congratulations! You have won a free holiday. Text CLAIM to 80012 now, offer ends today, 1.50 per message.",
+    ),
     ("sms-spam", "Running ten minutes late, sorry. Could you order me a tea and keep the seat by the window?"),
 )
 
@@ -48,13 +57,11 @@ def text_tab(classifiers: Mapping[str, Classifier], ask: Ask) -> list[Dependency
 
     def answer(text: str | None, name: str) -> tuple[dict[str, float] | None, str]:
         outcome = ask(name, text) if text and text.strip() else None
-        return shown(outcome, device=str(classifiers[name].device), waiting=wording.WAITING_FOR_TEXT)
+        return shown(outcome, waiting=wording.WAITING_FOR_TEXT)
 
     def classify_text(text: str, checkpoint: str) -> dict[str, Any]:
-        check_name(classifiers, checkpoint)
-        if not text or not text.strip():
-            raise complaint(wording.NO_TEXT)
-        return as_json(ask(checkpoint, text), checkpoint)
+        given = isinstance(text, str) and text.strip()
+        return as_json(ask(checkpoint, text) if given else Outcome(problem=wording.NO_TEXT), checkpoint)
 
     return [
         gr.on(
@@ -82,6 +89,6 @@ def text_tab(classifiers: Mapping[str, Classifier], ask: Ask) -> list[Dependency
 
 def fitting_examples(classifiers: Mapping[str, Classifier]) -> list[list[str]]:
     """Sentences with the name of the checkpoint that knows such texts."""
-    names = {str((each.info.get("data") or {}).get("name")): name for name, each in reversed(classifiers.items())}
+    names = {str((each.info.get("data") or {}).get("name")): name for name, each in reversed(list(classifiers.items()))}
     names |= {name: name for name in classifiers}
     return [[text, names[data]] for data, text in EXAMPLES if data in names]

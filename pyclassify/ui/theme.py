@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 CSS = Path(__file__).with_name("page.css")
+JS = Path(__file__).with_name("page.js")
 FAVICON = Path(__file__).with_name("favicon.png")
 
 _SANS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans KR", "Malgun Gothic")

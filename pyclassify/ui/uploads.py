@@ -13,10 +13,10 @@ from pyclassify.errors import InputError
 from pyclassify.ui import wording
 
 MAX_FILE_SIZE = "20mb"
-SUFFIXES = frozenset({"", ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
+SUFFIXES = frozenset({"", ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*")
-_HEIC_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"})
+_PHONE_SUFFIXES = frozenset({".heic", ".heif", ".avif"})
 
 
 def picture_path(payload: Mapping[str, Any] | None) -> str:
@@ -39,10 +39,10 @@ def picture_path(payload: Mapping[str, Any] | None) -> str:
     return path
 
 
-def refuse_addresses(component: gr.Image) -> None:
-    """Keep Gradio from fetching a picture from an address that a request names.
+def take_uploads_only(component: gr.Image) -> None:
+    """Keep Gradio from fetching a picture from an address that a request names, and from showing such an example.
 
-    It would do so before our code is asked, without a limit on the size.
+    It would fetch before our code is asked, without a limit on the size.
     """
     keep = component.async_move_resource_to_block_cache
 
@@ -51,13 +51,18 @@ def refuse_addresses(component: gr.Image) -> None:
             raise gr.Error(wording.ADDRESS, title=wording.TITLE, print_exception=False)
         return await keep(url_or_file_path)
 
+    # On the instance: a subclass would make Gradio write a .pyi file beside this one.
     component.async_move_resource_to_block_cache = move  # type: ignore[method-assign]
+    component.example_payload = lambda: {  # type: ignore[method-assign]
+        "path": "cat.jpg",
+        "meta": {"_type": "gradio.FileData"},
+    }
 
 
 def _check_format(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(16)
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS or path.suffix.lower() in {".heic", ".heif"}:
+    if head[4:8] == b"ftyp" or path.suffix.lower() in _PHONE_SUFFIXES:  # the container of HEIC, AVIF and of films
         raise InputError(wording.HEIC)
     if path.suffix.lower() not in SUFFIXES or not _is_picture(head):
         raise InputError(wording.UNKNOWN_PICTURE)
@@ -65,5 +70,4 @@ def _check_format(path: Path) -> None:
 
 def _is_picture(head: bytes) -> bool:
     webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
-    avif = head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis")
-    return head.startswith(_SIGNATURES) or webp or avif
+    return head.startswith(_SIGNATURES) or webp

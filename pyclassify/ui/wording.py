@@ -11,7 +11,8 @@ SUBTITLE = "Show it a picture or a sentence, and a small neural network says wha
 IMAGE_TAB = "Image"
 TEXT_TAB = "Text"
 PICTURE = "Your picture"
-PICTURE_HINT = "Drop a picture here\nor click to choose one"
+PICTURE_HINT = "Drop a picture here, paste it,\nor click to choose one"
+PICTURE_ALT = "The picture to classify"
 TEXT = "Your text"
 TEXT_HINT = "Write or paste a sentence. The answer follows as you type."
 ANSWER = "Answer"
@@ -28,10 +29,8 @@ ADDRESS = "This server fetches nothing from other addresses. Upload the picture 
 NO_PICTURE = "There is no picture in this request. Upload one first, then name the path that the upload returned."
 NO_TEXT = "There is no text in this request."
 NOT_UPLOADED = "This picture was not uploaded here, or is gone by now. Upload it again."
-HEIC = "This is a HEIC photo, which cannot be read here. Save it as JPEG or PNG and try again."
-UNKNOWN_PICTURE = (
-    "This file is not a picture that can be read here. JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF pictures can."
-)
+HEIC = "HEIC and AVIF photos cannot be read here. Save it as JPEG or PNG and try again."
+UNKNOWN_PICTURE = "This file is not a picture that can be read here. JPEG, PNG, WebP, GIF, BMP and TIFF pictures can."
 UNEXPECTED = "Something went wrong here, and it is not your fault. Try again; if it stays, look into the server's log."
 BROKEN_HEADING = "Some checkpoints could not be loaded. The others work."
 UNKNOWN_DATA = "Nothing is recorded about how this checkpoint was trained."
@@ -47,7 +46,9 @@ def unknown_checkpoint(name: str, known: list[str]) -> str:
 def no_checkpoint(kind: str) -> tuple[str, str]:
     """What to say on a tab without a checkpoint, and the command that makes one."""
     thing = "pictures" if kind == "image" else "texts"
-    said = f"There is no checkpoint for {thing} yet. Train one on labelled {thing} of your own, then start the page again:"
+    said = (
+        f"There is no checkpoint for {thing} yet. Train one on labelled {thing} of your own, then start the page again:"
+    )
     return said, f"python -m train.{kind} --data DIR --out checkpoints/NAME"
 
 
@@ -55,6 +56,11 @@ def small_print(device: str, milliseconds: float) -> str:
     """Where the answer was computed and how long it took."""
     time = f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"
     return f"Answered in {time} on {_DEVICES.get(device.partition(':')[0], device)}."
+
+
+def note(words: str) -> str:
+    """A remark of a classifier as a sentence."""
+    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")
 
 
 def about(info: Mapping[str, Any]) -> str:

@@ -1,0 +1,437 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import httpx
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+import app
+import pyclassify
+from pyclassify.ui import wording
+from pyclassify.ui.page import build_page, launch_options
+from pyclassify.ui.text_tab import fitting_examples
+from tests.fakes import SCORES, FakeClassifier, write_image_checkpoint, write_text_checkpoint
+
+ROOT = Path(app.__file__).parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def serve(page: gr.Blocks) -> str:
+    _, address, _ = page.launch(server_port=free_port(), prevent_thread_lock=True, quiet=True, **launch_options())
+    return str(address)
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoints")
+    write_image_checkpoint(folder / "animals", ["cat", "dog", "frog", "horse"])
+    write_image_checkpoint(folder / "vehicles", ["car", "ship"])
+    write_text_checkpoint(folder / "imdb")
+    write_text_checkpoint(folder / "naver", ["부정", "긍정"])
+    write_text_checkpoint(folder / "altered")
+    (folder / "altered" / "vocab.txt").write_text("something else", encoding="utf-8")
+    for ignored in (".hidden", "half.training", "x.writing-1", "notes"):
+        (folder / ignored).mkdir()
+    for ignored in (".hidden", "half.training", "x.writing-1"):
+        (folder / ignored / "config.json").write_text("{}", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(checkpoints: Path) -> Iterator[str]:
+    page = build_page(*app.load_all(checkpoints, "cpu"))
+    yield serve(page)
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def client(address: str) -> Client:
+    return Client(address, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pictures") / "red.png"
+    Image.new("RGB", (40, 30), "red").save(path)
+    return path
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--port", "http"], "no port"),
+        (["--port", "70000"], "no port"),
+        (["--device", "tpu"], "tpu"),
+        (["--checkpoints", "nowhere"], "no folder nowhere"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_bad_option_is_one_sentence(argv: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        app.main(argv)
+    printed = capsys.readouterr().err
+    assert leaving.value.code == 2
+    assert said in printed
+    assert printed.count("\n") == 1
+
+
+def test_options_left_out_leave_the_choice_to_variables() -> None:
+    options = app.parse_options([])
+    assert (options.host, options.port, options.share, options.device) == (None, None, False, "auto")
+
+
+def test_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SystemExit) as leaving:
+            app.main(["--port", str(port), "--host", "127.0.0.1"])
+    assert leaving.value.code == 2
+    assert f"port {port} is already in use" in capsys.readouterr().err
+
+
+def test_host_of_another_computer_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        app.main(["--host", "192.0.2.1"])
+    assert leaving.value.code == 2
+    assert "192.0.2.1 is not an address" in capsys.readouterr().err
+
+
+# Checkpoints
+
+
+def test_only_finished_checkpoints_are_found(checkpoints: Path) -> None:
+    assert [path.name for path in app.find_checkpoints(checkpoints)] == [
+        "altered",
+        "animals",
+        "imdb",
+        "naver",
+        "vehicles",
+    ]
+    assert app.find_checkpoints(checkpoints / "imdb") == [(checkpoints / "imdb").resolve()]
+    assert app.find_checkpoints(checkpoints / "nowhere") == []
+
+
+def test_broken_checkpoint_is_named_and_the_others_work(checkpoints: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    classifiers, broken = app.load_all(checkpoints, "cpu")
+    assert list(classifiers) == ["animals", "imdb", "naver", "vehicles"]
+    assert list(broken) == ["altered"]
+    assert "vocab.txt" in broken["altered"]
+    assert "Left out altered" in capsys.readouterr().err
+
+
+def test_unforeseen_failure_of_one_checkpoint_is_named(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(path: Path, *, device: str) -> FakeClassifier:
+        if path.name == "imdb":
+            raise ZeroDivisionError
+        return FakeClassifier()
+
+    monkeypatch.setattr(pyclassify, "load", load)
+    classifiers, broken = app.load_all(checkpoints, "cpu")
+    assert "imdb" not in classifiers
+    assert "ZeroDivisionError" in broken["imdb"]
+
+
+def test_warming_up_asks_each_once_and_survives_failures() -> None:
+    failing, working = FakeClassifier(error=RuntimeError("no")), FakeClassifier("image")
+    app.warm_up({"failing": failing, "working": working})  # type: ignore[dict-item]
+    assert len(failing.asked) == len(working.asked) == 1
+
+
+# Page
+
+
+def words_of(page: gr.Blocks) -> str:
+    return json.dumps([block.value for block in page.blocks.values() if hasattr(block, "value")], ensure_ascii=False)
+
+
+def test_page_without_checkpoints_names_the_commands() -> None:
+    words = words_of(build_page({}, {"old": "<b>broken</b>"}))
+    assert "python -m train.image --data DIR --out checkpoints/NAME" in words
+    assert "python -m train.text --data DIR --out checkpoints/NAME" in words
+    assert "&lt;b&gt;broken" in words
+
+
+def test_about_line_has_data_score_interval_and_baseline() -> None:
+    said = wording.about(
+        {"kind": "image", "data": {"name": "cifar10", "train": 45_000, "test": 10_000}, "scores": SCORES}
+    )
+    for part in ("45,000 pictures of cifar10", "89.4 % of 10,000", "88.8 % to 90.0 %", "right on 10.0 %"):
+        assert part in said
+    assert wording.about({}) == wording.UNKNOWN_DATA
+
+
+def test_examples_go_to_the_checkpoint_that_fits() -> None:
+    films = FakeClassifier(info={"data": {"name": "imdb"}})
+    samples = fitting_examples({"films": films, "sms-spam": FakeClassifier()})  # type: ignore[dict-item]
+    assert {name for _, name in samples} == {"films", "sms-spam"}
+    assert fitting_examples({"topics": FakeClassifier()}) == []  # type: ignore[dict-item]
+
+
+def test_analytics_are_off_unless_a_variable_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GRADIO_ANALYTICS_ENABLED", raising=False)
+    assert build_page({}, {}).analytics_enabled is False
+
+
+def test_models_run_in_the_function_that_the_host_accelerates() -> None:
+    wrapped = []
+
+    def accelerate(ask: Any) -> Any:
+        wrapped.append(ask)
+        return ask
+
+    build_page({"a": FakeClassifier(), "b": FakeClassifier("image")}, {}, accelerate=accelerate)  # type: ignore[dict-item]
+    assert len(wrapped) == 2
+
+
+# Endpoints
+
+
+def test_only_the_two_endpoints_are_offered(client: Client) -> None:
+    described = client.view_api(return_format="dict", print_info=False)
+    assert set(described["named_endpoints"]) == {"/classify_image", "/classify_text"}
+    assert not described["unnamed_endpoints"]
+
+
+def test_picture_is_answered(client: Client, picture: Path, checkpoints: Path) -> None:
+    answer = client.predict(handle_file(picture), api_name="/classify_image")
+    (expected,) = pyclassify.load(checkpoints / "animals", device="cpu").predict([picture])
+    assert set(answer) == {"label", "probabilities", "milliseconds", "notes", "checkpoint"}
+    assert answer["label"] == expected.label
+    assert answer["probabilities"] == pytest.approx(expected.probabilities)
+    assert answer["checkpoint"] == "animals"
+    assert answer["milliseconds"] > 0
+
+
+def test_text_is_answered_by_the_chosen_checkpoint(client: Client) -> None:
+    answer = client.predict("좋아요", checkpoint="naver", api_name="/classify_text")
+    assert set(answer["probabilities"]) == {"부정", "긍정"}
+    assert sum(answer["probabilities"].values()) == pytest.approx(1)
+    assert client.predict(text="good film", api_name="/classify_text")["checkpoint"] == "imdb"
+
+
+@pytest.mark.parametrize(
+    ("text", "checkpoint", "said"),
+    [
+        ("", "imdb", wording.NO_TEXT),
+        (" \n", "imdb", wording.NO_TEXT),
+        ("hello", "animals", "There is no checkpoint named 'animals' here. Choose one of: imdb, naver."),
+        ("\u200b", "imdb", "empty"),
+    ],
+)
+def test_text_that_cannot_be_answered(client: Client, text: str, checkpoint: str, said: str) -> None:
+    with pytest.raises(AppError, match=said.replace(".", r"\.")):
+        client.predict(text, checkpoint, api_name="/classify_text")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("text.jpg", b"hello", wording.UNKNOWN_PICTURE),
+        ("page.svg", b"<svg/>", wording.UNKNOWN_PICTURE),
+        ("script.py", b"\xff\xd8\xff\xe0", wording.UNKNOWN_PICTURE),
+        ("phone.heic", b"\0\0\0\x18ftypheic\0\0\0\0", wording.HEIC),
+        ("empty.png", b"", wording.UNKNOWN_PICTURE),
+        ("torn.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "torn.png is damaged"),
+    ],
+)
+def test_file_that_is_no_picture(client: Client, tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(AppError, match=said.replace(".", r"\.")):
+        client.predict(handle_file(tmp_path / name), api_name="/classify_image")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, wording.NO_PICTURE),
+        ({"path": "/etc/hostname"}, wording.NOT_UPLOADED),
+        ({"path": "https://example.org/cat.jpg"}, wording.ADDRESS),
+        ({"path": "https://example.org/cat.jpg", "meta": {"_type": "gradio.FileData"}}, wording.ADDRESS),
+    ],
+)
+def test_picture_that_was_not_uploaded(address: str, value: Any, said: str) -> None:
+    event, data = call(address, "classify_image", {"picture": value})
+    assert event == "error"
+    assert data["error"] == said
+
+
+def test_failure_of_ours_gives_nothing_away(caplog: pytest.LogCaptureFixture) -> None:
+    page = build_page({"fake": FakeClassifier(error=RuntimeError("a secret of the server"))}, {})  # type: ignore[dict-item]
+    event, data = call(serve(page), "classify_text", {"text": "hello"})
+    page.close()
+    assert (event, data["error"]) == ("error", wording.UNEXPECTED)
+    assert "a secret of the server" in caplog.text
+
+
+def test_full_queue_is_said_and_waiting_ones_are_answered() -> None:
+    slow = FakeClassifier(gate=threading.Event())
+    page = build_page({"slow": slow}, {})  # type: ignore[dict-item]
+    page._queue.max_size = 1
+    address = serve(page)
+    asked = []
+    for running in (1, 2):
+        asked.append(ask(address, "classify_text", {"text": "hello"}))
+        wait_until(lambda count=running: len(slow.asked) == count)
+    asked += [ask(address, "classify_text", {"text": "hello"}) for _ in range(2)]
+    assert [each.status_code for each in asked] == [200, 200, 200, 503]
+    assert asked[-1].json()["detail"].startswith("Queue is full")
+    slow.gate.set()  # type: ignore[union-attr]
+    assert {listen(address, "classify_text", each)[0] for each in asked[:3]} == {"complete"}
+    page.close()
+
+
+def wait_until(true: Any, timeout_s: float = 10) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+# Plain HTTP, as curl speaks it
+
+
+def ask(address: str, endpoint: str, body: dict[str, Any]) -> httpx.Response:
+    return httpx.post(f"{address}gradio_api/call/v2/{endpoint}", json=body)
+
+
+def listen(address: str, endpoint: str, asked: httpx.Response) -> tuple[str, Any]:
+    told = httpx.get(f"{address}gradio_api/call/{endpoint}/{asked.json()['event_id']}", timeout=20).text
+    event, data = told.strip().splitlines()[-2:]
+    return event.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+def call(address: str, endpoint: str, body: dict[str, Any]) -> tuple[str, Any]:
+    return listen(address, endpoint, ask(address, endpoint, body))
+
+
+def test_text_over_plain_http(address: str) -> None:
+    event, (answer,) = call(address, "classify_text", {"text": "a good film", "checkpoint": "imdb"})
+    assert event == "complete"
+    assert answer["label"] in {"negative", "positive"}
+
+
+def test_picture_over_plain_http(address: str, picture: Path) -> None:
+    (path,) = httpx.post(f"{address}gradio_api/upload", files={"files": picture.open("rb")}).json()
+    event, (answer,) = call(address, "classify_image", {"picture": {"path": path}, "checkpoint": "vehicles"})
+    assert event == "complete"
+    assert answer["label"] in {"car", "ship"}
+
+
+def test_large_file_is_refused(address: str) -> None:
+    refused = httpx.post(f"{address}gradio_api/upload", files={"files": ("large.jpg", bytes(21 * 2**20))})
+    assert refused.status_code == 413
+    assert "maximum allowed size" in refused.text
+
+
+def test_models_cannot_be_reached_past_the_queue(address: str) -> None:
+    assert httpx.post(f"{address}gradio_api/run/classify_text", json={"data": ["hello", "imdb"]}).status_code == 404
+
+
+# Serving
+
+
+def test_tunnel_out_of_reach_is_said_and_the_page_works(
+    checkpoints: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unreachable(**_: object) -> str:
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr(gr.networking, "setup_tunnel", unreachable)
+    port = free_port()
+    page = app.start(app.parse_options(["--share", "--port", str(port), "--checkpoints", str(checkpoints)]))
+    printed = capsys.readouterr().out
+    assert "There is no public link" in printed
+    assert f"The page is at http://127.0.0.1:{port}/" in printed
+    assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
+    page.close()
+
+
+def test_public_link_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gr.networking, "setup_tunnel", lambda **_: "https://1234.gradio.live")
+    monkeypatch.setenv("GRADIO_SHARE", "True")
+    page = app.start(app.parse_options(["--port", str(free_port()), "--checkpoints", str(tmp_path)]))
+    assert "https://1234.gradio.live" in capsys.readouterr().out
+    page.close()
+
+
+def test_proxy_for_everything_does_not_hide_the_page_from_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    before = dict(os.environ)
+    page = app.start(app.parse_options(["--port", str(free_port()), "--checkpoints", str(tmp_path)]))
+    page.close()
+    assert dict(os.environ) == before
+
+
+def test_lent_gpu_wraps_the_models(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrapped = []
+
+    def gpu(ask: Any) -> Any:
+        wrapped.append(ask)
+        return ask
+
+    monkeypatch.setattr(app, "spaces", SimpleNamespace(GPU=gpu))
+    page = app.start(app.parse_options(["--port", str(free_port()), "--checkpoints", str(checkpoints)]))
+    page.close()
+    assert len(wrapped) == 2
+
+
+@pytest.mark.slow
+def test_spaces_comes_before_torch(tmp_path: Path) -> None:
+    (tmp_path / "spaces.py").write_text(
+        "import sys\nassert 'torch' not in sys.modules\ndef GPU(ask): return ask\n", encoding="utf-8"
+    )
+    code = (
+        "import app, sys; assert app.spaces.GPU; assert 'torch' not in sys.modules; assert 'gradio' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=True)
+
+
+@pytest.mark.slow
+def test_program_obeys_variables_and_ends_on_ctrl_c(tmp_path: Path) -> None:
+    port = free_port()
+    variables = {**os.environ, "GRADIO_SERVER_PORT": str(port), "PYTHONUNBUFFERED": "1"}
+    program = subprocess.Popen(
+        [sys.executable, str(ROOT / "app.py"), "--checkpoints", str(tmp_path)],
+        cwd=tmp_path,
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert program.stdout is not None
+    assert program.stdout.readline() == f"The page is at http://127.0.0.1:{port}/\n"
+    assert "python -m train.image" in httpx.get(f"http://127.0.0.1:{port}/").text
+    program.send_signal(signal.SIGINT)
+    said, _ = program.communicate(timeout=30)
+    assert "Traceback" not in said
+    assert program.returncode == 0
