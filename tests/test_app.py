@@ -336,7 +336,7 @@ def test_text_over_plain_http(address: str) -> None:
 
 
 def test_picture_over_plain_http(address: str, picture: Path) -> None:
-    (path,) = httpx.post(f"{address}gradio_api/upload", files={"files": picture.open("rb")}).json()
+    (path,) = httpx.post(f"{address}gradio_api/upload", files={"files": ("red.png", picture.read_bytes())}).json()
     event, (answer,) = call(address, "classify_image", {"picture": {"path": path}, "checkpoint": "vehicles"})
     assert event == "complete"
     assert answer["label"] in {"car", "ship"}

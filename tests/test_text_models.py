@@ -17,7 +17,7 @@ from pyclassify.text import models, ngrams
 from pyclassify.text.ngrams import NgramTable
 
 VOCABULARY = 30
-NO_DEADLINE = settings(deadline=None, max_examples=30)
+NO_DEADLINE = settings(deadline=None, max_examples=12)
 
 
 @dataclass
@@ -132,7 +132,7 @@ def test_lstm_starts_from_vectors() -> None:
         model.load_vectors(vectors.T)
 
 
-def fit(name: str, labels: int, steps: int = 60) -> tuple[nn.Module, list[float]]:
+def fit(name: str, labels: int, steps: int = 40) -> tuple[nn.Module, list[float]]:
     model, batches, losses = make(name, labels), drawn_batches(labels), []
     model.train()
     groups = model.parameter_groups(0.01, 0.0) if isinstance(model, models.WideDeep) else model.parameters()

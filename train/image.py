@@ -84,6 +84,7 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         test_fraction=options.test_fraction,
         seed=options.seed,
     )
+    splits = replace(splits, name=options.data_name or splits.name)
     transform = _transform(options, splits)
     splits, decoded = _scan(splits, transform)
     config = shared.train_config(options, _defaults(options.model, len(splits.train)), autocast=True)

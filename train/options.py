@@ -22,6 +22,7 @@ def add_common(parser: argparse.ArgumentParser, *, models: Sequence[str], defaul
     result.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="the checkpoint, such as checkpoints/NAME"
     )
+    result.add_argument("--data-name", metavar="NAME", help="of the data, for the card (default: from its path)")
     result.add_argument("--about", default="", metavar="TEXT", help="a sentence on the data, for the checkpoint's card")
     result.add_argument("--data-license", default="", metavar="TEXT", help="licence of the data, for the card")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,7 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         test_fraction=options.test_fraction,
         seed=options.seed,
     )
+    splits = replace(splits, name=options.data_name or splits.name)
     transform = _transform(options, splits)
     _announce(splits, transform)
     config = shared.train_config(options, models.training_defaults(options.model), autocast=False)

@@ -227,8 +227,8 @@ def _room_for(count: int, size_px: int) -> Tensor:
     shape = (count, 3, size_px, size_px)
     if math.prod(shape) <= IN_MEMORY_BYTES:
         return torch.empty(shape, dtype=torch.uint8)
-    file = tempfile.TemporaryFile(prefix="pyclassify-")  # noqa: SIM115 - it lives as long as the map does
-    return torch.from_numpy(np.memmap(file, dtype=np.uint8, mode="w+", shape=shape))
+    with tempfile.TemporaryFile(prefix="pyclassify-") as file:  # the map keeps what it holds when the file is closed
+        return torch.from_numpy(np.memmap(file, dtype=np.uint8, mode="w+", shape=shape))
 
 
 def check_readable(splits: Splits[Path]) -> None:

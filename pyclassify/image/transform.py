@@ -26,6 +26,7 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff",
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 """What may be decoded, by content. Pillow knows more, and more formats are more ways to be attacked."""
 
+SMALLER = "Make it smaller first."
 FITS = ("crop", "stretch")
 
 Result = TypeVar("Result")
@@ -130,6 +131,8 @@ def _guarded(read: Callable[[], Result], name: str) -> Result:
             return read()
     except InputError:
         raise
+    except Image.DecompressionBombError as error:  # Pillow's own limit, which it checks before ours can be
+        raise InputError(f"{name} has far more than {MAX_PIXELS // 1_000_000} million pixels. {SMALLER}") from error
     except FileNotFoundError as error:
         raise InputError(f"{name} does not exist.") from error
     except Exception as error:  # Pillow's decoders raise OSError, ValueError, SyntaxError, struct.error, KeyError, ...
@@ -165,7 +168,7 @@ def _refuse_too_large(image: Image.Image, name: str) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise InputError(
             f"{name} has {image.width:,} x {image.height:,} pixels; at most {MAX_PIXELS // 1_000_000} million are read."
-            " Make it smaller first."
+            f" {SMALLER}"
         )
     if not image.width or not image.height:
         raise InputError(f"{name} has no pixels.")

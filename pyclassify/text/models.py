@@ -21,6 +21,7 @@ NAMES: Final = ("wide_deep", "lstm")
 DEFAULT: Final = "wide_deep"
 UNKNOWN: Final = 1
 WIDE_RATE: Final = 2.0
+DEEP_SHARE: Final = 0.7
 
 
 def build(name: str, *, labels: int, **arguments: Any) -> nn.Module:
@@ -136,7 +137,7 @@ class Convolutions(nn.Module):
 
 
 class WideDeep(nn.Module):
-    """The default: an n-gram table and a convolutional network, whose logits are added.
+    """The default: an n-gram table and a convolutional network, the mean of whose logits counts.
 
     Args:
         labels: K.
@@ -197,11 +198,12 @@ class WideDeep(nn.Module):
         wide: Tensor = self.wide(ids, lengths)
         deep: Tensor = self.deep(ids, lengths)
         if self.training:
-            # A third of the texts is learned by each part alone: otherwise the table, which soon knows the training
-            # texts by heart, would leave the network nothing to learn.
-            chance = torch.rand(len(ids), 1, device=ids.device)
-            wide, deep = wide * (chance > 1 / 3), deep * (chance < 2 / 3)
-        return wide + deep
+            # Each text is learned by one part alone: together, the table, which soon knows the training texts by heart,
+            # would leave the network nothing to learn. The network needs more of them.
+            chosen = torch.rand(len(ids), 1, device=ids.device) < DEEP_SHARE
+            return torch.where(chosen, deep, wide)
+        # Each part answers by itself, so that their sum would be twice as sure as it should be.
+        return (wide + deep) / 2
 
 
 _MODELS: Final[dict[str, Callable[..., nn.Module]]] = {"wide_deep": WideDeep, "lstm": Lstm}
@@ -230,7 +232,7 @@ def arguments_for(
         "vocabulary_size": vocabulary_size,
         "buckets": _buckets(labels, total_tokens),
         "order": 3 if tokens == "words" else 5,
-        "shrinkage": 0.3,
+        "shrinkage": 0.3 if tokens == "words" else 0.8,
         "deep_vocabulary": min(vocabulary_size, 12_000),
         "embedding_size": 48 if large else 32,
         "channels": 96 if large else 64,
@@ -244,7 +246,7 @@ def _buckets(labels: int, total_tokens: int) -> int:
     """A power of two near the number of n-grams worth keeping, so that the table stays below about 8 MB."""
     columns = 1 if labels == 2 else labels
     most = max(12, 21 - max(1, math.ceil(math.log2(columns))))
-    return int(2 ** min(most, max(14, math.ceil(math.log2(max(1, total_tokens / 8))))))
+    return int(2 ** min(most, max(17, math.ceil(math.log2(max(1, total_tokens / 8))))))
 
 
 def training_defaults(name: str, *, examples: int = 25_000) -> dict[str, Any]:

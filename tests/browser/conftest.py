@@ -1,0 +1,123 @@
+"""One server and one Chromium for all tests of the page."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import app
+from tests.fakes import write_image_checkpoint, write_text_checkpoint
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+WAY_OUT = "no Chromium for these tests: apt-get install chromium, or set PYCLASSIFY_CHROMIUM=/path"
+SCREENSHOTS = Path(__file__).with_name("screenshots")
+
+# Gradio's event stream has a method that only warns that it is empty.
+KNOWN_WARNINGS = ("Method not implemented.",)
+
+
+def find_chromium() -> str | None:
+    """The browser to drive, or nothing."""
+    named = os.environ.get("PYCLASSIFY_CHROMIUM")
+    if named:
+        return named if Path(named).is_file() else None
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = find_chromium()
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        path = None
+    if path is None:
+        if os.environ.get("PYCLASSIFY_REQUIRE_BROWSER") == "1":
+            pytest.fail(WAY_OUT)
+        pytest.skip(WAY_OUT)
+    with sync_playwright() as playwright:
+        camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+        running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *camera])
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoints")
+    write_image_checkpoint(folder / "animals", ["cat", "dog", "frog", "horse", "bird", "deer"])
+    write_image_checkpoint(folder / "vehicles", ["car", "ship"])
+    write_text_checkpoint(folder / "imdb")
+    write_text_checkpoint(folder / "naver", ["부정", "긍정"])
+    write_text_checkpoint(folder / "altered")
+    (folder / "altered" / "vocab.txt").write_text("something else", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def address(browser: Browser, checkpoints: Path) -> Iterator[str]:  # without a browser nothing is served
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    argv = ["--checkpoints", str(checkpoints), "--port", str(port), "--device", "cpu"]
+    page = app.start(app.parse_options(argv))
+    yield f"http://127.0.0.1:{port}/"
+    page.close()
+
+
+class Watched:
+    """What a tab of the browser asked for and complained about."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.complaints: list[str] = []
+        self.foreign: list[str] = []
+        self._own = (address, address.replace("http", "ws"), "data:", "blob:")
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", self._request)
+
+    def _console(self, message: Any) -> None:
+        if message.type in ("error", "warning") and message.text not in KNOWN_WARNINGS:
+            self.complaints.append(f"{message.type}: {message.text}")
+
+    def _request(self, request: Any) -> None:
+        if not request.url.startswith(self._own):
+            self.foreign.append(request.url)
+
+
+@pytest.fixture
+def open_page(browser: Browser, address: str) -> Iterator[Any]:
+    """A function that opens the page anew; at the end it looks at what the browser complained about."""
+    contexts, watched = [], []
+
+    def open_page(*, width: int = 1440, theme: str = "light") -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, permissions=["clipboard-read", "clipboard-write", "camera"]
+        )
+        contexts.append(context)
+        context.set_default_timeout(15_000)
+        page = context.new_page()
+        watched.append(Watched(page, address))
+        page.goto(f"{address}?__theme={theme}")
+        page.get_by_role("tab", name="Image").wait_for()
+        page.locator("#picture input[type=file]").wait_for(state="attached")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert [each.complaints for each in watched if each.complaints] == []
+    assert [each.foreign for each in watched if each.foreign] == []
+
+
+@pytest.fixture
+def page(open_page: Any) -> Any:
+    return open_page()

@@ -1,0 +1,36 @@
+"""Checkpoints that are trained once for all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import drawing
+from train import image as train_image
+from train import text as train_text
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `colours` (pictures) and `reviews` (text), trained by the real command lines."""
+    root = tmp_path_factory.mktemp("trained")
+    pictures = drawing.picture_folder(root / "colours-data")
+    table = drawing.review_file(root / "reviews.tsv")
+    out = root / "checkpoints"
+    common = ["--seed", "1", "--device", "cpu"]
+    train_image.main(
+        ["--data", str(pictures), "--out", str(out / "colours"), "--model", "simple_cnn", "--epochs", "4", *common]
+    )
+    train_text.main(["--data", str(table), "--out", str(out / "reviews"), "--epochs", "8", *common])
+    return out
+
+
+@pytest.fixture(scope="session")
+def image_checkpoint(checkpoints: Path) -> Path:
+    return checkpoints / "colours"
+
+
+@pytest.fixture(scope="session")
+def text_checkpoint(checkpoints: Path) -> Path:
+    return checkpoints / "reviews"
