@@ -29,7 +29,9 @@ def test_train_and_test_are_found_and_validation_is_taken_from_train(folder: Pat
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (18, 6, 24)
     assert all("train" in path.parts for path in splits.train.items + splits.validation.items)
     assert all("test" in path.parts for path in splits.test.items)
-    assert all(path.parent.name == splits.labels[i] for path, i in zip(splits.train.items, splits.train.label_ids))
+    assert all(
+        path.parent.name == splits.labels[i] for path, i in zip(splits.train.items, splits.train.label_ids, strict=True)
+    )
 
 
 def test_a_validation_folder_is_used_where_there_is_one(tmp_path: Path) -> None:
@@ -96,7 +98,7 @@ def _remove_all(folder: Path) -> None:
         (_remove_label, "they differ in red"),
     ],
 )
-def test_what_stops_a_training(folder: Path, spoil, message: str) -> None:  # noqa: ANN001
+def test_what_stops_a_training(folder: Path, spoil, message: str) -> None:
     spoil(folder)
     with pytest.raises(DataError, match=message):
         data.read(folder)

@@ -54,9 +54,10 @@ def test_any_bytes_get_a_tensor_or_an_input_error(tmp_path: Path, content: bytes
     path = tmp_path / "any.jpg"
     path.write_bytes(content)
     try:
-        assert TRANSFORM(path).tensor.shape == (3, 32, 32)
-    except InputError as error:
-        assert "any.jpg" in str(error)
+        shape = TRANSFORM(path).tensor.shape
+    except InputError:
+        return
+    assert shape == (3, 32, 32)
 
 
 @pytest.mark.parametrize(

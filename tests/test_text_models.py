@@ -135,8 +135,7 @@ def test_lstm_starts_from_vectors() -> None:
 def fit(name: str, labels: int, steps: int = 40) -> tuple[nn.Module, list[float]]:
     model, batches, losses = make(name, labels), drawn_batches(labels), []
     model.train()
-    groups = model.parameter_groups(0.01, 0.0) if isinstance(model, models.WideDeep) else model.parameters()
-    optimizer = torch.optim.AdamW(groups, lr=0.01)
+    optimizer = torch.optim.AdamW([each for each in model.parameters() if each.requires_grad], lr=0.01)
     torch.manual_seed(1)
     for _ in range(steps):
         for inputs, label_ids in batches.epoch():
@@ -171,22 +170,23 @@ def test_the_same_seed_gives_the_same_losses(name: str) -> None:
 
 
 def test_preparing_alone_tells_labels_apart() -> None:
-    table = NgramTable(labels=3, buckets=2**10, order=2, shrinkage=1.0)
+    table = NgramTable(labels=3, buckets=2**10, order=2)
     table.fit(FewBatches([[2, 3], [2, 3], [4, 5], [4, 5], [6, 7], [6, 7]], [0, 0, 1, 1, 2, 2]))
     assert table(*pad([[2, 9, 3], [5, 4], [7]])).argmax(dim=1).tolist() == [0, 1, 2]
 
 
 def test_repeating_a_word_changes_no_score() -> None:
-    table = NgramTable(labels=2, buckets=2**10, order=1, shrinkage=1.0)
+    table = NgramTable(labels=2, buckets=2**10, order=1)
     table.fit(FewBatches([[2], [2], [3], [3]], [0, 0, 1, 1]))
     once, often = table(*pad([[2, 3], [2, 3, 3, 2, 3]]))
     torch.testing.assert_close(once, often)
 
 
 def test_unknown_ngrams_have_no_say() -> None:
-    table = NgramTable(labels=2, buckets=2**10, order=3, shrinkage=1.0)
+    table = NgramTable(labels=2, buckets=2**10, order=3)
     table.fit(FewBatches([[2, 3], [2, 3], [4, 5], [4, 5], [6, 7]], [0, 0, 1, 1, 1]))
-    assert table(*pad([[6, 7], [8, 9]])).abs().max().item() < 1e-6
+    scores = table(*pad([[8, 9], [10, 11, 12]]))
+    torch.testing.assert_close(scores, torch.stack([-table.bias / 2, table.bias / 2], dim=1).expand(2, 2))
 
 
 def test_prepared_weights_travel_in_the_state_dict() -> None:
@@ -247,10 +247,26 @@ def test_training_defaults_are_complete(name: str) -> None:
     assert defaults["schedule"] in {"constant", "one_cycle", "linear"}
 
 
-def test_parameter_groups_hold_every_parameter_once() -> None:
-    model = MODELS["wide_deep", 5]
-    grouped = [id(p) for group in model.parameter_groups(0.1, 0.2) for p in group["params"]]
-    assert sorted(grouped) == sorted(id(p) for p in model.parameters())
+def test_the_table_is_found_once_and_the_network_learns() -> None:
+    model = make("wide_deep", 5)
+    learning = {name.partition(".")[0] for name, each in model.named_parameters() if each.requires_grad}
+    assert learning == {"deep"}
+    table = model.wide.table.weight.clone()
+    fit("wide_deep", 5, steps=2)
+    assert torch.equal(model.wide.table.weight, table)
+
+
+def test_tuning_prefers_the_part_that_is_right() -> None:
+    model = make("wide_deep", 2).eval()
+    batches = drawn_batches(2)
+    with torch.no_grad():
+        model.deep.output.weight.zero_()  # knows nothing
+    model.tune(batches)
+    assert model.shares[0] > 1
+    assert model.shares.min() >= 0
+    shuffled = FewBatches(batches.texts, [1 - each for each in batches.label_ids])
+    model.tune(shuffled)  # a part that is always wrong gets no say
+    assert model.shares[0] == 0
 
 
 def test_unknown_names_and_a_single_label_are_refused() -> None:

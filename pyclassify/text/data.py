@@ -179,7 +179,7 @@ class TextBatches:
     """Texts in batches, an `examples.Batches`; each text is encoded once, when this is made.
 
     With a seed an epoch is shuffled and a batch holds texts of similar length, longest first; without one the order is
-    that of the examples.
+    fixed, from short to long.
 
     Args:
         examples: texts that `transform` accepts.
@@ -222,7 +222,8 @@ class TextBatches:
             self.batch_size,
             sort_key=lambda row: self._ends[row.text + 1] - self._ends[row.text],
             train=shuffle,
-            sort=False,
+            shuffle=shuffle,
+            sort=not shuffle,
             sort_within_batch=shuffle,
         )
         batches.random_shuffler = _Shuffler(seed or 0)

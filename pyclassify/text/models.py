@@ -20,8 +20,6 @@ from pyclassify.text.ngrams import NgramTable
 NAMES: Final = ("wide_deep", "lstm")
 DEFAULT: Final = "wide_deep"
 UNKNOWN: Final = 1
-WIDE_RATE: Final = 2.0
-DEEP_SHARE: Final = 0.7
 
 
 def build(name: str, *, labels: int, **arguments: Any) -> nn.Module:
@@ -137,14 +135,16 @@ class Convolutions(nn.Module):
 
 
 class WideDeep(nn.Module):
-    """The default: an n-gram table and a convolutional network, the mean of whose logits counts.
+    """The default: an n-gram table and a convolutional network, whose logits are added in measured shares.
+
+    The table is found at once, before the first epoch; the network alone learns by steps, so that the table, which
+    knows the training texts by heart, does not take its work away. What each is worth is measured on validation data.
 
     Args:
         labels: K.
         vocabulary_size: V, padding and the unknown token included.
         buckets: rows of the n-gram table.
         order: n-grams of 1 up to this many tokens.
-        shrinkage: share of the log-count ratios that the n-gram scores start at.
         deep_vocabulary: tokens that the convolutions know, the first of the vocabulary.
         embedding_size: numbers per token.
         channels: numbers per token after each convolution.
@@ -153,6 +153,8 @@ class WideDeep(nn.Module):
         word_dropout: share of the tokens made unknown in training.
     """
 
+    shares: Tensor
+
     def __init__(
         self,
         *,
@@ -160,7 +162,6 @@ class WideDeep(nn.Module):
         vocabulary_size: int,
         buckets: int,
         order: int,
-        shrinkage: float = 0.3,
         deep_vocabulary: int = 12_000,
         embedding_size: int = 48,
         channels: int = 96,
@@ -169,7 +170,8 @@ class WideDeep(nn.Module):
         word_dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        self.wide = NgramTable(labels=labels, buckets=buckets, order=order, shrinkage=shrinkage)
+        self.register_buffer("shares", torch.ones(2))
+        self.wide = NgramTable(labels=labels, buckets=buckets, order=order)
         self.deep = Convolutions(
             labels=labels,
             vocabulary_size=min(vocabulary_size, deep_vocabulary),
@@ -181,29 +183,45 @@ class WideDeep(nn.Module):
         )
 
     def prepare(self, batches: Batches) -> None:
-        """Count the n-grams of the training data once, before the first epoch."""
+        """Find the n-gram table from the training data, before the first epoch."""
         self.wide.fit(batches)
 
-    def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
-        """What the optimizer takes: the n-gram scores have a rate of their own and never decay."""
-        # An n-gram comes up rarely: with the usual 0.999 Adam would take a huge step each time one does.
-        shared = {"betas": (0.9, 0.98)}
-        return [
-            {"params": list(self.deep.parameters()), "lr": learning_rate, "weight_decay": weight_decay, **shared},
-            {"params": list(self.wide.parameters()), "lr": WIDE_RATE * learning_rate, "weight_decay": 0.0, **shared},
+    @torch.no_grad()
+    def tune(self, batches: Batches) -> None:
+        """Set the shares of both parts to those that make the given texts' labels most likely.
+
+        Args:
+            batches: of validation data; on training data the table would seem infallible.
+        """
+        self.eval()
+        device = self.shares.device
+        rows = [
+            (torch.stack([part(ids.to(device), lengths.to(device)) for part in (self.wide, self.deep)]), label_ids)
+            for (ids, lengths), label_ids in batches.epoch()
         ]
+        logits = torch.cat([each for each, _ in rows], dim=1).double().cpu()
+        self.shares.copy_(_likeliest_shares(logits, torch.cat([each for _, each in rows]).cpu()))
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """(N, L) int64 and (N,) int64 to (N, K)."""
-        wide: Tensor = self.wide(ids, lengths)
+        """(N, L) int64 and (N,) int64 to (N, K); while training, the network's part alone."""
         deep: Tensor = self.deep(ids, lengths)
         if self.training:
-            # Each text is learned by one part alone: together, the table, which soon knows the training texts by heart,
-            # would leave the network nothing to learn. The network needs more of them.
-            chosen = torch.rand(len(ids), 1, device=ids.device) < DEEP_SHARE
-            return torch.where(chosen, deep, wide)
-        # Each part answers by itself, so that their sum would be twice as sure as it should be.
-        return (wide + deep) / 2
+            return deep
+        wide: Tensor = self.wide(ids, lengths)
+        return self.shares[0] * wide + self.shares[1] * deep
+
+
+def _likeliest_shares(logits: Tensor, label_ids: Tensor) -> Tensor:
+    """(P, N, K) logits of P parts and (N,) label ids to (P,) shares, none negative, of the least cross-entropy."""
+    from scipy.optimize import minimize  # only a training needs it
+
+    def loss(shares: Any) -> float:
+        mixed = torch.einsum("p,pnk->nk", torch.from_numpy(shares), logits)
+        # a little pull towards small shares: where all is right, ever larger ones would be likelier still
+        return F.cross_entropy(mixed, label_ids).item() + 1e-4 * float((shares**2).sum())
+
+    found = minimize(loss, x0=[1.0] * len(logits), bounds=[(0.0, 20.0)] * len(logits), method="L-BFGS-B")
+    return torch.from_numpy(found.x).float()
 
 
 _MODELS: Final[dict[str, Callable[..., nn.Module]]] = {"wide_deep": WideDeep, "lstm": Lstm}
@@ -232,7 +250,6 @@ def arguments_for(
         "vocabulary_size": vocabulary_size,
         "buckets": _buckets(labels, total_tokens),
         "order": 3 if tokens == "words" else 5,
-        "shrinkage": 0.3 if tokens == "words" else 0.8,
         "deep_vocabulary": min(vocabulary_size, 12_000),
         "embedding_size": 48 if large else 32,
         "channels": 96 if large else 64,

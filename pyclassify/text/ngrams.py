@@ -5,8 +5,10 @@ All of it is arithmetic on token ids, so that it can be exported with the networ
 
 from __future__ import annotations
 
-from typing import Final
+import warnings
+from typing import Any, Final
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,6 +22,10 @@ STEP: Final = 1_000_003
 SPREAD: Final = 1_299_709
 # How many n-grams compete for a bucket; a fingerprint below 16 and the mark of an empty bucket fit into a byte.
 RIVALS: Final = 16
+# Up to this many texts, an n-gram of a single one is kept: there are too few others.
+FEW_TEXTS: Final = 10_000
+MOST_ENTRIES: Final = 150_000_000
+"""N-grams of all texts together that the solver is given, at 8 bytes each; of more texts the first are taken."""
 
 
 class NgramTable(nn.Module):
@@ -27,27 +33,29 @@ class NgramTable(nn.Module):
 
     An n-gram is hashed to a bucket and, within it, to one of `RIVALS` fingerprints. Every bucket belongs to the one
     fingerprint that says most about the labels in the training data; n-grams with another are passed over. This is a
-    dictionary of the best n-grams in three bytes per entry, without the n-grams themselves. The scores start from
-    naive-Bayes log-count ratios (`fit`) and are trained from there, which beats naive Bayes alone.
+    dictionary of the best n-grams in three bytes per entry, without the n-grams themselves.
+
+    The scores are those of a linear support vector machine on n-grams weighted by naive-Bayes log-count ratios (Wang
+    and Manning 2012, "Baselines and Bigrams"). They are found once, by `fit`, and are not trained with the network.
 
     Args:
         labels: K.
         buckets: rows of the table.
         order: n-grams of 1 up to this many tokens.
-        shrinkage: the scores start at this share of the log-count ratios. The ratios have seen the training texts, so
-            that at full size they fit them too well to leave anything to learn.
+        cost: what an error costs the support vector machine against large scores.
     """
 
     fingerprints: Tensor
 
-    def __init__(self, *, labels: int, buckets: int, order: int, shrinkage: float) -> None:
+    def __init__(self, *, labels: int, buckets: int, order: int, cost: float = 1.0) -> None:
         super().__init__()
-        self.labels, self.buckets, self.order, self.shrinkage = labels, buckets, order, shrinkage
-        # Two labels need one score: the log odds of the second over the first.
+        self.labels, self.buckets, self.order, self.cost = labels, buckets, order, cost
+        # Two labels need one score: for the second, against the first.
         scores = 1 if labels == 2 else labels
         self.table = nn.Embedding(buckets, scores)
         nn.init.zeros_(self.table.weight)
         self.bias = nn.Parameter(torch.zeros(scores))
+        self.requires_grad_(False)
         # RIVALS itself is no fingerprint: a bucket that has it is empty.
         self.register_buffer("fingerprints", torch.full((buckets,), RIVALS, dtype=torch.uint8))
 
@@ -65,33 +73,65 @@ class NgramTable(nn.Module):
 
     @torch.no_grad()
     def fit(self, batches: Batches) -> None:
-        """Choose each bucket's n-gram and set its score by one pass over the training data."""
+        """Choose each bucket's n-gram and find all scores, by two passes over the training data.
+
+        Args:
+            batches: (ids, lengths) and label ids; every label occurs.
+        """
         counts, totals = self._count(batches)
+        rows, kept = self._choose(counts, totals, least=1 if batches.examples <= FEW_TEXTS else 2)
+        having = counts[:, rows] * kept
+        lacking = having.sum(dim=0) - having + 1
+        having = having + 1
+        ratios = (having / having.sum(dim=1, keepdim=True)).log() - (lacking / lacking.sum(dim=1, keepdim=True)).log()
+        importance = (ratios.abs().amax(dim=0) * kept).cpu()
+        coefficients, intercepts = _solve(*self._matrix(batches, importance), cost=self.cost)
+        self.table.weight.copy_((torch.from_numpy(coefficients).float() * importance).T)
+        self.bias.copy_(torch.from_numpy(intercepts).float())
+
+    def _choose(self, counts: Tensor, totals: Tensor, *, least: int) -> tuple[Tensor, Tensor]:
+        """For each bucket the key of its n-gram, (buckets,), and whether it has one, (buckets,)."""
         seen = counts.sum(dim=0)
         # How far the counts per label are from what the labels' shares alone would give: half of the G statistic.
         surprise = torch.zeros_like(seen)
         for having, share in zip(counts, totals / totals.sum().clamp(min=1), strict=True):
             surprise += torch.xlogy(having, having / (seen * share).clamp(min=1e-9))
-        # An n-gram of a single text knows that text's label and no more; of equals the more frequent one is kept.
-        surprise = torch.where(seen > 1, surprise + 1e-3 * seen.log1p(), -1.0)
+        # Of equals the more frequent one is kept.
+        surprise = torch.where(seen >= least, surprise + 1e-3 * seen.log1p(), -1.0)
         best, fingerprint = surprise.view(self.buckets, RIVALS).max(dim=1)
         self.fingerprints.copy_(torch.where(best >= 0, fingerprint, RIVALS))
-        rows = torch.arange(self.buckets, device=fingerprint.device) * RIVALS + fingerprint
-        having = counts[:, rows] * (best >= 0)
-        lacking = having.sum(dim=0) - having + 1
-        having = having + 1
-        ratios = (having / having.sum(dim=1, keepdim=True)).log() - (lacking / lacking.sum(dim=1, keepdim=True)).log()
-        ratios = self.shrinkage * (ratios[1:] if self.labels == 2 else ratios)
-        self.table.weight.copy_((ratios * (best >= 0)).T)
+        return torch.arange(self.buckets, device=fingerprint.device) * RIVALS + fingerprint, best >= 0
 
-    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """(N, L) int64 and (N,) int64 to (N, K)."""
+    def _matrix(self, batches: Batches, importance: Tensor) -> tuple[Any, np.ndarray[Any, Any]]:
+        """(N, buckets) sparse, each row's n-grams by importance over the root of their number, and (N,) label ids."""
+        from scipy.sparse import csr_matrix
+
+        columns, values, ends, label_ids = [], [], [0], []
+        for (ids, lengths), label_id in batches.epoch():
+            found, weights = self.weights(ids.to(self.bias.device), lengths.to(self.bias.device))
+            found, weights = found.cpu(), weights.cpu()
+            counted = weights > 0
+            columns.append(found[counted].to(torch.int32).numpy())
+            values.append((weights * importance[found])[counted].numpy())
+            ends.extend((ends[-1] + counted.sum(dim=1).cumsum(dim=0)).tolist())
+            label_ids.append(label_id.cpu().numpy())
+            if ends[-1] > MOST_ENTRIES:
+                break
+        matrix = csr_matrix((np.concatenate(values), np.concatenate(columns), ends), (len(ends) - 1, self.buckets))
+        return matrix, np.concatenate(label_ids)
+
+    def weights(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, L) and (N,) to two (N, order * L): buckets, and 1 over the root of a text's n-grams, or 0, for each."""
         keys = self.keys(ids, lengths)
         buckets = keys // RIVALS
         known = self.fingerprints[buckets.clamp(max=self.buckets - 1)] == keys % RIVALS
         known = known & (buckets < self.buckets)
         buckets, counted = _distinct(torch.where(known, buckets, self.buckets), self.buckets)
-        weights = counted / counted.sum(dim=1, keepdim=True).clamp(min=1).sqrt()
+        return buckets, counted / counted.sum(dim=1, keepdim=True).clamp(min=1).sqrt()
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """(N, L) int64 and (N,) int64 to (N, K)."""
+        buckets, weights = self.weights(ids, lengths)
         scores: Tensor = (self.table(buckets) * weights.unsqueeze(2)).sum(dim=1) + self.bias
         return torch.cat([-scores / 2, scores / 2], dim=1) if self.labels == 2 else scores
 
@@ -113,3 +153,15 @@ def _distinct(values: Tensor, end: int) -> tuple[Tensor, Tensor]:
     values = values.sort(dim=1).values
     first = values != F.pad(values[:, :-1], (1, 0), value=-1)
     return values.clamp(max=end - 1), first & (values < end)
+
+
+def _solve(matrix: Any, label_ids: np.ndarray[Any, Any], *, cost: float) -> tuple[Any, Any]:
+    """Coefficients (K, buckets) and intercepts (K,); a single row where there are two labels."""
+    # imported here: only a training needs it
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.svm import LinearSVC
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # nearly the best is as good on other texts
+        machine = LinearSVC(C=cost, tol=1e-3, max_iter=200, random_state=0).fit(matrix, label_ids)
+    return machine.coef_, machine.intercept_

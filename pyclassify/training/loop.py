@@ -28,6 +28,14 @@ class Prepares(Protocol):
         """Count, or whatever is needed."""
 
 
+@runtime_checkable
+class Tunes(Protocol):
+    """A model with a few numbers that are set on validation data after each epoch."""
+
+    def tune(self, batches: Batches) -> None:
+        """Set them."""
+
+
 def fit(
     model: nn.Module,
     train: Batches,
@@ -43,8 +51,9 @@ def fit(
     """Fit the model, epoch after epoch; when the iteration ends, the model has the weights of the best epoch.
 
     The best epoch is the one with the highest validation accuracy, and of equals the one with the lowest validation
-    loss. A model with a method `prepare(batches)` is handed the training batches once before the first epoch; one with
-    `parameter_groups(learning_rate, weight_decay)` chooses its own parameter groups.
+    loss. A model with a method `prepare(batches)` is handed the training batches once before the first epoch, one with
+    `tune(batches)` the validation batches after each; one with `parameter_groups(learning_rate, weight_decay)` chooses
+    its own parameter groups.
 
     Args:
         model: returns logits (N, K) for the inputs that `train` gives; it is moved to the device.
@@ -106,6 +115,8 @@ def _one_epoch(
     began = time.perf_counter()
     rate = max(group["lr"] for group in run.optimizer.param_groups)
     loss, accuracy, train_s = _seeded(seed, lambda: _pass_over(run, train, config, epoch, seed, on_batch))
+    if isinstance(run.evaluated, Tunes):
+        run.evaluated.tune(validation)
     validation_loss, validation_accuracy = evaluate(run.evaluated, validation, precision=config.precision)
     best = max(((r.validation_accuracy, -r.validation_loss) for r in run.results), default=(-1.0, 0.0))
     return EpochResult(

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from pyclassify.training.config import TrainConfig
 
@@ -62,12 +62,15 @@ def make_schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, steps: 
         return None
     if config.schedule == "linear":
         return LambdaLR(optimizer, lambda step: max(0.0, 1 - step / steps))
-    rates = [group["lr"] for group in optimizer.param_groups]
-    return OneCycleLR(
-        optimizer,
-        max_lr=rates,
-        total_steps=steps + 1,  # the scheduler steps once more after the last step of the optimizer
-        pct_start=0.2,
-        anneal_strategy="linear",
-        cycle_momentum=False,
-    )
+    return LambdaLR(optimizer, lambda step: _one_cycle(step, steps))
+
+
+def _one_cycle(step: int, steps: int) -> float:
+    """Share of the highest rate: up from a twenty-fifth in a fifth of the steps, then down to nearly nothing.
+
+    By hand, as torch's OneCycleLR divides by zero where there are only a few steps.
+    """
+    rise = max(1.0, 0.2 * steps)
+    if step < rise:
+        return 0.04 + 0.96 * step / rise
+    return max(1e-4, (steps - step) / max(1.0, steps - rise))

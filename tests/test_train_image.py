@@ -1,0 +1,154 @@
+"""`python -m train.image`: what it says, what it refuses and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from tests import drawing
+from train import image as command
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return drawing.picture_folder(tmp_path / "data", per_label=6)
+
+
+def _arguments(folder: Path, out: Path, *more: str) -> list[str]:
+    return ["--data", str(folder), "--out", str(out), "--model", "simple_cnn", "--epochs", "2", *more]
+
+
+def test_the_tutorials_program_is_what_it_was() -> None:
+    options = command.parser().parse_args(["--data", "x", "--out", "y", "--model", "simple_cnn"])
+    config = command.shared.train_config(options, command._defaults("simple_cnn", 50_000), autocast=True)
+    assert (config.epochs, config.batch_size, config.learning_rate, config.momentum) == (10, 64, 0.01, 0.9)
+    assert (config.optimizer, config.nesterov, config.schedule, config.average_decay) == ("sgd", False, "constant", 0)
+    network = command.models.build("simple_cnn", labels=10)
+    shapes = {name: tuple(each.shape) for name, each in network.named_parameters()}
+    assert shapes == {
+        "convolution.weight": (32, 3, 3, 3),
+        "convolution.bias": (32,),
+        "linear.weight": (10, 32 * 16 * 16),
+        "linear.bias": (10,),
+    }
+    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("size_px", [32, 64, 128, 160, 224])
+def test_the_default_network_takes_every_size(size_px: int) -> None:
+    network = command.models.build("small_convnet", labels=4, size_px=size_px, widths=(8, 8, 8)).eval()
+    assert network(torch.zeros(1, 3, size_px, size_px)).shape == (1, 4)
+
+
+def test_report_and_bad_files(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = folder / "test" / "red" / "0.png"
+    bad.write_text("a text file named .png")
+    command.main(_arguments(folder, tmp_path / "out", "--about", "Drawn colours."))
+    printed = capsys.readouterr()
+    assert "left out" in printed.err
+    assert str(bad) in printed.err
+    assert "epoch 1/2  loss" in printed.out
+    assert "Test accuracy" in printed.out
+    assert "1 unreadable" in printed.out
+    info = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert info["data"] == {"name": "data", "train": 15, "validation": 3, "test": 17, "skipped": 1, "seed": 0}
+    assert len(info["training"]["epochs"]) == 2
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "Drawn colours." in card
+    assert "none of JPEG" in card
+    assert not (tmp_path / "out.training").exists()
+
+
+def test_a_folder_without_splits_trains_with_the_default_model(tmp_path: Path) -> None:
+    folder = drawing.picture_folder(tmp_path / "plain", per_label=5, parts=())
+    command.main(["--data", str(folder), "--out", str(tmp_path / "out"), "--epochs", "1", "--size", "64"])
+    info = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert info["model"] == {"name": "small_convnet", "arguments": {"size_px": 64}}
+    assert info["transform"]["size_px"] == 64
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--epochs", "0"], "must be at least 1"),
+        (["--epochs", "ten"], "invalid whole number value"),
+        (["--learning-rate", "-1"], "must be above 0"),
+        (["--model", "resnet"], "invalid choice"),
+        (["--size", "33"], "invalid choice"),
+        (["--test-fraction", "1"], "between 0 and 1"),
+        (["--device", "tpu"], "device 'tpu' is unknown"),
+        (["--seed", "-1"], "--seed must be"),
+        (["--resume"], "nothing to resume"),
+        (["--dataset", "cifar10"], "not allowed with"),
+    ],
+)
+def test_options_that_cannot_work(
+    folder: Path, tmp_path: Path, more: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        command.main(_arguments(folder, tmp_path / "out", *more))
+    assert left.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_options_are_checked_before_data_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.txt").write_text("mine")
+    with pytest.raises(SystemExit) as left:
+        command.main(_arguments(tmp_path / "missing", tmp_path / "taken"))
+    assert left.value.code == 2
+    assert "is no checkpoint" in capsys.readouterr().err
+
+
+def test_missing_data_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        command.main(_arguments(tmp_path / "missing", tmp_path / "out"))
+    assert left.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "is not a folder" in error
+    assert "Traceback" not in error
+
+
+def test_the_same_seed_gives_the_same_weights(folder: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        command.main(_arguments(folder, tmp_path / name, "--seed", "3", "--device", "cpu"))
+    assert (tmp_path / "a" / "model.safetensors").read_bytes() == (tmp_path / "b" / "model.safetensors").read_bytes()
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_last_epoch_and_resume_ends_with_the_same_weights(tmp_path: Path) -> None:
+    folder = drawing.picture_folder(tmp_path / "data", per_label=30)
+    arguments = ["--data", str(folder), "--model", "small_convnet", "--epochs", "6", "--device", "cpu"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+
+    def start(out: str, *more: str) -> subprocess.Popen[str]:
+        line = [sys.executable, "-m", "train.image", *arguments, "--out", str(tmp_path / out), *more]
+        return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+    running = start("stopped")
+    assert running.stdout is not None
+    for line in running.stdout:
+        if line.startswith("epoch 2/6"):
+            running.send_signal(signal.SIGINT)
+            break
+    _, error = running.communicate(timeout=120)
+    assert running.returncode == 130, error
+    assert "--resume" in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "stopped").exists()
+
+    whole, resumed = start("whole"), start("stopped", "--resume")
+    for process in (whole, resumed):
+        _, error = process.communicate(timeout=240)
+        assert process.returncode == 0, error
+    a, b = (safetensors.torch.load_file(tmp_path / name / "model.safetensors") for name in ("whole", "stopped"))
+    assert all(torch.equal(a[name], b[name]) for name in a)
