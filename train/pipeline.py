@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
-import platform
 import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from pyclassify import card, checkpoint, evaluation, training
+from pyclassify import card, checkpoint, evaluation, provenance, training
 from pyclassify.device import describe
 from pyclassify.examples import Batches, Splits
 from train.progress import ProgressBar
@@ -146,15 +143,13 @@ def _info(job: Job, epochs: list[training.EpochResult], scores: evaluation.Score
             "seed": job.config.seed,
             "epochs": [asdict(each) for each in epochs],
             "duration_s": sum(each.duration_s for each in epochs),
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "date": provenance.today(),
+            "commit": provenance.commit(),
             "hardware": describe(job.device),
             "parameters": sum(each.numel() for each in job.model.parameters()),
             "weights": kept_as,
         },
-        "versions": {
-            "python": platform.python_version(),
-            **{package: version(package) for package in ("torch", "torchvision", "torchtext")},
-        },
+        "versions": provenance.versions(),
     }
 
 
