@@ -136,8 +136,8 @@ def _made(info: Mapping[str, Any]) -> str:
         [
             "## How it was made\n",
             f"    {training['command']}\n",
-            f"On {training['date']}{_at(training)} in {training['duration_s'] / 60:.1f} minutes on {training['hardware']}, seed"
-            f" {training['seed']}, {training['parameters']:,} parameters, weights kept as {training['weights']}. "
+            f"On {training['date']}{_at(training)} in {training['duration_s'] / 60:.1f} minutes on {training['hardware']},"
+            f" seed {training['seed']}, {training['parameters']:,} parameters, weights kept as {training['weights']}. "
             + ", ".join(f"{package} {version}" for package, version in versions.items())
             + ".\n",
             "Use it with `pyclassify.load`, which reads plain data only and checks each file's SHA-256.\n",

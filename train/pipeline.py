@@ -7,7 +7,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +44,8 @@ class Job:
     resume: bool = False
     about: str = ""
     data_license: str = ""
+    # taken when the training begins: what is committed while it runs is not in it
+    commit: str = field(default_factory=provenance.commit)
 
     @property
     def state_path(self) -> Path:
@@ -144,7 +146,7 @@ def _info(job: Job, epochs: list[training.EpochResult], scores: evaluation.Score
             "epochs": [asdict(each) for each in epochs],
             "duration_s": sum(each.duration_s for each in epochs),
             "date": provenance.today(),
-            "commit": provenance.commit(),
+            "commit": job.commit,
             "hardware": describe(job.device),
             "parameters": sum(each.numel() for each in job.model.parameters()),
             "weights": kept_as,
