@@ -132,11 +132,12 @@ def _skipped(skipped: Sequence[Skipped]) -> str:
 
 def _made(info: Mapping[str, Any]) -> str:
     training, versions = info["training"], info["versions"]
+    minutes = training["duration_s"] / 60
     return "\n".join(
         [
             "## How it was made\n",
             f"    {training['command']}\n",
-            f"On {training['date']}{_at(training)} in {training['duration_s'] / 60:.1f} minutes on {training['hardware']},"
+            f"On {training['date']}{_at(training)} in {minutes:.1f} minutes on {training['hardware']},"
             f" seed {training['seed']}, {training['parameters']:,} parameters, weights kept as {training['weights']}. "
             + ", ".join(f"{package} {version}" for package, version in versions.items())
             + ".\n",

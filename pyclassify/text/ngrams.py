@@ -163,5 +163,7 @@ def _solve(matrix: Any, label_ids: np.ndarray[Any, Any], *, cost: float) -> tupl
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # nearly the best is as good on other texts
-        machine = LinearSVC(C=cost, tol=1e-3, max_iter=200, random_state=0).fit(matrix, label_ids)
+        # balanced: an error on a rare label costs more, or the rare label would hardly ever be the answer
+        machine = LinearSVC(C=cost, class_weight="balanced", tol=1e-3, max_iter=200, random_state=0)
+        machine.fit(matrix, label_ids)
     return machine.coef_, machine.intercept_

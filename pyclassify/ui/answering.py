@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import gradio as gr
 
@@ -15,6 +15,8 @@ from pyclassify.errors import InputError
 from pyclassify.ui import wording
 
 if TYPE_CHECKING:  # only the names: the page works with whatever honours them, and never imports torch
+    from gradio.events import Dependency
+
     from pyclassify.classifier import Classifier, Prediction
 
 log = logging.getLogger(__name__)
@@ -80,7 +82,7 @@ def as_json(outcome: Outcome, checkpoint: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class AnswerPanel:
-    """The right half of a tab: the ranked answer, remarks on it, the menu of checkpoints and a line about the chosen."""
+    """The right half of a tab: the ranked answer with remarks, the menu of checkpoints and a line about the chosen."""
 
     answer: gr.Label
     remarks: gr.HTML
@@ -113,6 +115,46 @@ def answer_panel(classifiers: Mapping[str, Classifier], *, waiting: str) -> Answ
         api_visibility="private",
     )
     return AnswerPanel(answer, remarks, menu, about)
+
+
+def answer_events(
+    triggers: Sequence[Callable[..., Dependency]],
+    source: gr.Image | gr.Textbox,
+    panel: AnswerPanel,
+    *,
+    answer: Callable[..., tuple[dict[str, float] | None, str]],
+    endpoint: Callable[..., dict[str, Any]],
+    description: str,
+    show_progress: Literal["minimal", "hidden"],
+) -> list[Dependency]:
+    """Answer whenever the input or the checkpoint changes, and offer the same to programs under the endpoint's name.
+
+    Nothing is preprocessed by Gradio: what came in is put into words here if it cannot be used.
+    """
+    inputs = [source, panel.menu]
+    on_the_page = gr.on(
+        [*triggers, panel.menu.change],
+        answer,
+        inputs,
+        panel.outputs,
+        preprocess=False,
+        show_progress=show_progress,
+        show_progress_on=panel.answer,
+        trigger_mode="always_last",
+        api_visibility="private",
+        **ONE_LINE,
+    )
+    for_programs = gr.on(
+        [],
+        endpoint,
+        inputs,
+        gr.JSON(visible=False),
+        preprocess=False,
+        api_name=endpoint.__name__,
+        api_description=description,
+        **ONE_LINE,
+    )
+    return [on_the_page, for_programs]
 
 
 def shown(outcome: Outcome | None, *, waiting: str) -> tuple[dict[str, float] | None, str]:

@@ -10,7 +10,7 @@ import gradio as gr
 
 from pyclassify.errors import InputError
 from pyclassify.ui import wording
-from pyclassify.ui.answering import ONE_LINE, Ask, Outcome, answer_panel, as_json, shown
+from pyclassify.ui.answering import Ask, Outcome, answer_events, answer_panel, as_json, shown
 from pyclassify.ui.uploads import picture_path, take_uploads_only
 
 if TYPE_CHECKING:
@@ -49,30 +49,15 @@ def image_tab(classifiers: Mapping[str, Classifier], ask: Ask) -> list[Dependenc
     def classify_image(picture: dict[str, Any], checkpoint: str) -> dict[str, Any]:
         return as_json(_outcome(ask, picture, checkpoint), checkpoint)
 
-    return [
-        gr.on(
-            [picture.change, panel.menu.change],
-            answer,
-            [picture, panel.menu],
-            panel.outputs,
-            preprocess=False,
-            show_progress="minimal",
-            show_progress_on=panel.answer,
-            trigger_mode="always_last",
-            api_visibility="private",
-            **ONE_LINE,
-        ),
-        gr.on(
-            [],
-            classify_image,
-            [picture, panel.menu],
-            gr.JSON(visible=False),
-            preprocess=False,
-            api_name="classify_image",
-            api_description=wording.API_IMAGE,
-            **ONE_LINE,
-        ),
-    ]
+    return answer_events(
+        [picture.change],
+        picture,
+        panel,
+        answer=answer,
+        endpoint=classify_image,
+        description=wording.API_IMAGE,
+        show_progress="minimal",  # decoding a large photo takes a moment
+    )
 
 
 def _outcome(ask: Ask, picture: Mapping[str, Any] | None, name: str) -> Outcome:

@@ -38,9 +38,10 @@ def build_page(
     """
     # Gradio's variable still decides where somebody has set it; unset means that nothing is reported to anyone.
     analytics = None if "GRADIO_ANALYTICS_ENABLED" in os.environ else False
-    with gr.Blocks(
+    page = gr.Blocks(
         title=wording.TITLE, analytics_enabled=analytics, delete_cache=(UPLOADS_KEPT_S // 6, UPLOADS_KEPT_S)
-    ) as page:
+    )
+    with page:
         gr.HTML(f"<header><h1>{escape(wording.TITLE)}</h1><p>{escape(wording.SUBTITLE)}</p></header>", padding=False)
         if broken:
             gr.HTML(notice(wording.BROKEN_HEADING, broken), padding=False)

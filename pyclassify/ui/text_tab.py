@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from pyclassify.ui import wording
-from pyclassify.ui.answering import ONE_LINE, Ask, Outcome, answer_panel, as_json, shown
+from pyclassify.ui.answering import Ask, Outcome, answer_events, answer_panel, as_json, shown
 
 if TYPE_CHECKING:
     from gradio.events import Dependency
@@ -63,28 +63,15 @@ def text_tab(classifiers: Mapping[str, Classifier], ask: Ask) -> list[Dependency
         given = isinstance(text, str) and text.strip()
         return as_json(ask(checkpoint, text) if given else Outcome(problem=wording.NO_TEXT), checkpoint)
 
-    return [
-        gr.on(
-            [text.change, text.submit, panel.menu.change],
-            answer,
-            [text, panel.menu],
-            panel.outputs,
-            show_progress="hidden",
-            trigger_mode="always_last",
-            api_visibility="private",
-            **ONE_LINE,
-        ),
-        gr.on(
-            [],
-            classify_text,
-            [text, panel.menu],
-            gr.JSON(visible=False),
-            preprocess=False,
-            api_name="classify_text",
-            api_description=wording.API_TEXT,
-            **ONE_LINE,
-        ),
-    ]
+    return answer_events(
+        [text.change, text.submit],
+        text,
+        panel,
+        answer=answer,
+        endpoint=classify_text,
+        description=wording.API_TEXT,
+        show_progress="hidden",  # it would flicker with every letter
+    )
 
 
 def fitting_examples(classifiers: Mapping[str, Classifier]) -> list[list[str]]:

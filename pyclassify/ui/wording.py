@@ -88,11 +88,11 @@ def _score(info: Mapping[str, Any], thing: str) -> str:
     said = f"Right on {_percent(scores['accuracy'])} of {tested}"
     if scores.get("accuracy_interval"):
         low, high = scores["accuracy_interval"]
-        said += f" (95 % interval {_percent(low)} to {_percent(high)})"
+        said += f" (95\N{NO-BREAK SPACE}% interval {_percent(low)} to {_percent(high)})"
     if scores.get("majority_accuracy") is not None:
         said += f"; always saying the most frequent label would be right on {_percent(scores['majority_accuracy'])}"
     return said + "."
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"

@@ -17,7 +17,7 @@ from tests.fakes import write_image_checkpoint, write_text_checkpoint
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-WAY_OUT = "no Chromium for these tests: apt-get install chromium, or set PYCLASSIFY_CHROMIUM=/path"
+WAY_OUT = "there is no Chromium; apt-get install chromium, or set PYCLASSIFY_CHROMIUM=/path"
 SCREENSHOTS = Path(__file__).with_name("screenshots")
 
 # Gradio's event stream has a method that only warns that it is empty.
@@ -30,6 +30,12 @@ def find_chromium() -> str | None:
     if named:
         return named if Path(named).is_file() else None
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    if any(WAY_OUT in str(report.longrepr) for report in skipped):
+        terminalreporter.write_line(f"Skipped the browser: {WAY_OUT}")
 
 
 @pytest.fixture(scope="session")

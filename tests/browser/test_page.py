@@ -96,7 +96,7 @@ def test_chosen_picture_is_answered_by_another_checkpoint(
     expect_answer(page, expected("vehicles", CAT).label)
     about = page.locator(".block.about:visible").inner_text()
     assert "45,000 pictures of vehicles" in about
-    assert "89.4 % of 10,000 test pictures" in about
+    assert "89.4\xa0% of 10,000 test pictures" in about
 
 
 def test_pasted_pictures_are_answered(page: Page, expected: Callable[..., pyclassify.Prediction]) -> None:

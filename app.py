@@ -1,0 +1,220 @@
+"""The page: `python app.py` shows what is in `checkpoints/`. Hosts such as Hugging Face Spaces start here as well."""
+
+from __future__ import annotations
+
+try:
+    import spaces  # on hosts that lend a GPU per call; it must come before anything that imports torch
+except ImportError:
+    spaces = None
+
+import argparse
+import contextlib
+import errno
+import io
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+    from pyclassify import Classifier
+
+DEFAULT_CHECKPOINTS = Path(__file__).with_name("checkpoints")
+
+log = logging.getLogger("pyclassify")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Serve the page until Ctrl-C."""
+    options = parse_options(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    start(options).block_thread()
+
+
+def start(options: argparse.Namespace) -> gr.Blocks:
+    """Load the checkpoints and serve the page in threads.
+
+    Leaves with exit status 2 and one sentence where an option cannot work.
+    """
+    _check_address(options.host, options.port)
+    from pyclassify import device  # here, not above: torch and gradio take seconds, and --help should not
+    from pyclassify.errors import ConfigError
+    from pyclassify.ui.page import build_page
+
+    try:
+        device.pick(options.device)
+    except ConfigError as error:
+        _leave(str(error))
+    # Gradio sums up all noted events after each new one, for a page of statistics that is off here.
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
+    classifiers, broken = load_all(options.checkpoints, options.device)
+    page = build_page(classifiers, broken, accelerate=spaces.GPU if spaces else lambda ask: ask)
+    if not spaces:  # there the GPU is lent only while a visitor waits
+        threading.Thread(target=warm_up, args=(classifiers,), daemon=True).start()
+    _launch(page, options)
+    return page
+
+
+def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line; what is left out is decided by Gradio's environment variables."""
+    parser = _Parser(prog="python app.py", description="Classify pictures and texts in the browser.")
+    parser.add_argument(
+        "--checkpoints",
+        type=Path,
+        default=DEFAULT_CHECKPOINTS,
+        metavar="DIR",
+        help="folder with a folder per checkpoint (default: checkpoints, beside app.py)",
+    )
+    parser.add_argument(
+        "--host", help="address to listen on; 0.0.0.0 opens the page to your network (default: 127.0.0.1)"
+    )
+    parser.add_argument("--port", type=_port, help="default: the first free one from 7860 on")
+    parser.add_argument("--share", action="store_true", help="also ask gradio.live for a public link, valid for a week")
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, mps or xpu (default: auto, the fastest there is)"
+    )
+    options = parser.parse_args(argv)
+    if not options.checkpoints.is_dir() and options.checkpoints != DEFAULT_CHECKPOINTS:
+        parser.error(f"--checkpoints: there is no folder {options.checkpoints}.")
+    return options
+
+
+def load_all(folder: Path, device: str) -> tuple[dict[str, Classifier], dict[str, str]]:
+    """Load every checkpoint in a folder, or the one that the folder is.
+
+    Returns:
+        The classifiers by name, in alphabetical order; and why the others could not be loaded.
+    """
+    import pyclassify
+    from pyclassify.errors import CheckpointError
+
+    classifiers: dict[str, Classifier] = {}
+    broken: dict[str, str] = {}
+    for path in find_checkpoints(folder):
+        try:
+            classifiers[path.name] = pyclassify.load(path, device=device)
+        except CheckpointError as error:
+            # the page is for everyone, and where the folder lies on this computer is not
+            broken[path.name] = str(error).replace(f"{path.parent}{os.sep}", "")
+        except Exception as error:  # one odd folder must not take the page down
+            log.exception("cannot load %s", path)
+            broken[path.name] = f"it could not be loaded ({type(error).__name__}); the log says more."
+        if path.name in broken:
+            print(f"Left out {path.name}: {broken[path.name]}", file=sys.stderr)
+    return classifiers, broken
+
+
+def find_checkpoints(folder: Path) -> list[Path]:
+    """The folders with a config.json, without those that are still being trained or written."""
+    if (folder / "config.json").is_file():
+        return [folder.resolve()]
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if _is_finished(path) and (path / "config.json").is_file())
+
+
+def warm_up(classifiers: Mapping[str, Classifier]) -> None:
+    """Put one input to each classifier, so that the first visitor does not wait for what happens only once."""
+    from PIL import Image
+
+    for name, classifier in classifiers.items():
+        try:
+            classifier.predict([Image.new("RGB", (64, 64)) if classifier.kind == "image" else "warm up"])
+        except Exception:
+            log.exception("%s did not answer its first question", name)
+
+
+def _is_finished(path: Path) -> bool:
+    return not (path.name.startswith(".") or path.name.endswith(".training") or ".writing-" in path.name)
+
+
+def _launch(page: gr.Blocks, options: argparse.Namespace) -> None:
+    from pyclassify.ui.page import launch_options
+
+    sharing = options.share or os.environ.get("GRADIO_SHARE", "").lower() == "true"
+    if sharing:
+        print("Asking for a public link, which may take half a minute ...", flush=True)
+    try:
+        with _local_calls_past_the_proxy(), contextlib.redirect_stdout(io.StringIO()) as said:
+            _, local, public = page.launch(
+                server_name=options.host,
+                server_port=options.port,
+                share=options.share or None,
+                prevent_thread_lock=True,
+                quiet=True,
+                **launch_options(),
+            )
+    except OSError as error:
+        _leave(f"the page cannot be served: {error}")
+    print(f"The page is at {local}", flush=True)
+    if public:
+        print(f"and for a week, as long as this program runs, at {public}", flush=True)
+    elif sharing:
+        log.debug(said.getvalue())
+        print(
+            "There is no public link: the tunnel could not be reached. Look at the network and the firewall;"
+            " the page works on this computer meanwhile.",
+            flush=True,
+        )
+
+
+@contextlib.contextmanager
+def _local_calls_past_the_proxy() -> Iterator[None]:
+    """Let Gradio reach its own server where a proxy is set for everything."""
+    names = ("no_proxy", "NO_PROXY")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update({name: ",".join(filter(None, (before[name], "localhost", "127.0.0.1"))) for name in names})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _check_address(host: str | None, port: int | None) -> None:
+    """Find out at once, and in words, whether the address can be listened on."""
+    host = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    if not os.environ.get("GRADIO_SERVER_PORT", "0").isdecimal():
+        _leave(f"GRADIO_SERVER_PORT is {os.environ['GRADIO_SERVER_PORT']!r}, which is no port.")
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host.strip("[]"), port or 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            _leave(f"port {port} is already in use; choose another with --port, or leave it out to get a free one.")
+        if error.errno == errno.EACCES:
+            _leave(f"port {port} is not allowed for this user; choose one from 1024 on.")
+        _leave(f"{host} is not an address that this computer can listen on ({error.strerror or error}).")
+
+
+def _port(value: str) -> int:
+    if not (value.isdecimal() and 0 < int(value) < 65536):
+        raise argparse.ArgumentTypeError(f"{value!r} is no port; give a number from 1 to 65535.")
+    return int(value)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, without the usage in front of it."""
+
+    def error(self, message: str) -> NoReturn:
+        _leave(message)
+
+
+def _leave(message: str) -> NoReturn:
+    print(f"app.py: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
