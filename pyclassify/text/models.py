@@ -249,7 +249,7 @@ def arguments_for(
     return {
         "vocabulary_size": vocabulary_size,
         "buckets": _buckets(labels, total_tokens),
-        "order": 3 if tokens == "words" else 5,
+        "order": 3 if tokens == "words" else 6,
         "deep_vocabulary": min(vocabulary_size, 12_000),
         "embedding_size": 48 if large else 32,
         "channels": 96 if large else 64,

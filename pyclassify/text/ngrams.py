@@ -22,7 +22,7 @@ STEP: Final = 1_000_003
 SPREAD: Final = 1_299_709
 # How many n-grams compete for a bucket; a fingerprint below 16 and the mark of an empty bucket fit into a byte.
 RIVALS: Final = 16
-# Up to this many texts, an n-gram of a single one is kept: there are too few others.
+# Up to this many texts, n-grams of a single one are kept, as there are few others, and all count alike.
 FEW_TEXTS: Final = 10_000
 MOST_ENTRIES: Final = 150_000_000
 """N-grams of all texts together that the solver is given, at 8 bytes each; of more texts the first are taken."""
@@ -36,7 +36,7 @@ class NgramTable(nn.Module):
     dictionary of the best n-grams in three bytes per entry, without the n-grams themselves.
 
     The scores are those of a linear support vector machine on n-grams weighted by naive-Bayes log-count ratios (Wang
-    and Manning 2012, "Baselines and Bigrams"). They are found once, by `fit`, and are not trained with the network.
+    and Manning 2012, "Baselines and Bigrams"); where texts are few, on plain n-grams. They are found once, by `fit`, and are not trained with the network.
 
     Args:
         labels: K.
@@ -79,12 +79,14 @@ class NgramTable(nn.Module):
             batches: (ids, lengths) and label ids; every label occurs.
         """
         counts, totals = self._count(batches)
-        rows, kept = self._choose(counts, totals, least=1 if batches.examples <= FEW_TEXTS else 2)
+        few = batches.examples <= FEW_TEXTS
+        rows, kept = self._choose(counts, totals, least=1 if few else 2)
         having = counts[:, rows] * kept
         lacking = having.sum(dim=0) - having + 1
         having = having + 1
         ratios = (having / having.sum(dim=1, keepdim=True)).log() - (lacking / lacking.sum(dim=1, keepdim=True)).log()
-        importance = (ratios.abs().amax(dim=0) * kept).cpu()
+        # The ratios of a few texts are mostly noise: there, all n-grams alike gave better answers in cross-validation.
+        importance = ((torch.ones_like(ratios[0]) if few else ratios.abs().amax(dim=0)) * kept).cpu()
         coefficients, intercepts = _solve(*self._matrix(batches, importance), cost=self.cost)
         self.table.weight.copy_((torch.from_numpy(coefficients).float() * importance).T)
         self.bias.copy_(torch.from_numpy(intercepts).float())
