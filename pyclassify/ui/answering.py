@@ -54,7 +54,7 @@ def asker(classifiers: Mapping[str, Classifier]) -> Ask:
         try:
             (prediction,) = classifier.predict([item])
         except InputError as error:
-            return Outcome(problem=str(error))
+            return Outcome(problem=wording.sentence(str(error)))
         except Exception:
             log.exception("checkpoint %s failed", name)
             return Outcome(problem=wording.UNEXPECTED)
@@ -163,7 +163,7 @@ def shown(outcome: Outcome | None, *, waiting: str) -> tuple[dict[str, float] | 
         return None, _said(waiting)
     if outcome.prediction is None:
         return None, f'<p class="problem" role="alert">{escape(outcome.problem)}</p>'
-    said = [wording.small_print(outcome.device, outcome.milliseconds), *map(wording.note, outcome.prediction.notes)]
+    said = [wording.small_print(outcome.device, outcome.milliseconds), *map(wording.sentence, outcome.prediction.notes)]
     return dict(outcome.prediction.probabilities), "".join(map(_said, said))
 
 

@@ -58,9 +58,11 @@ def small_print(device: str, milliseconds: float) -> str:
     return f"Answered in {time} on {_DEVICES.get(device.partition(':')[0], device)}."
 
 
-def note(words: str) -> str:
-    """A remark of a classifier as a sentence."""
-    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")
+def sentence(words: str) -> str:
+    """A remark or an error of a classifier as a sentence; a file's name at the beginning stays as it is."""
+    first = words.partition(" ")[0]
+    begun = words if "." in first.strip(".") else words[:1].upper() + words[1:]
+    return begun + ("" if words.endswith((".", "!", "?")) else ".")
 
 
 def about(info: Mapping[str, Any]) -> str:
