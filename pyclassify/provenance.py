@@ -16,7 +16,7 @@ def commit() -> str:
     root = Path(__file__).parent
     try:
         head = _git(root, "rev-parse", "--short", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", "../train", "../benchmarks")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", "../train")
     except (OSError, subprocess.SubprocessError):  # an installed package, or no git
         return ""
     return f"{head}+" if changed else head

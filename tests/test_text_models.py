@@ -122,6 +122,15 @@ def test_lstm_reads_the_last_valid_step() -> None:
         torch.testing.assert_close(model(ids, lengths)[:1], expected)
 
 
+@NO_DEADLINE
+@given(texts=texts_of_ids)
+def test_lstm_is_the_same_packed_and_padded(texts: list[list[int]]) -> None:
+    model = MODELS["lstm", 2]
+    with torch.no_grad():
+        packed, padded = model._last_of_packed(*pad(texts)), model._last_of_padded(*pad(texts))
+    torch.testing.assert_close(packed, padded, atol=1e-6, rtol=1e-5)
+
+
 def test_lstm_starts_from_vectors() -> None:
     model = models.build("lstm", labels=2, vocabulary_size=4, embedding_size=3, hidden_size=2)
     vectors = torch.arange(12.0).view(4, 3)

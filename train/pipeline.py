@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -80,12 +81,16 @@ def run(job: Job) -> None:
         CheckpointError: the checkpoint cannot be written.
         KeyboardInterrupt: as it comes; the last finished epoch is kept in `state_path`.
     """
+    began = time.perf_counter()
     epochs = _fit(job)
+    duration_s = time.perf_counter() - began
+    if job.resume:  # what was before the interruption is known by its epochs alone
+        duration_s = sum(each.duration_s for each in epochs)
     weights, kept_as = _smallest_weights(job)
     logits, label_ids = training.predict_logits(job.model, job.test)  # the one reading of the test data
     majority = Counter(job.splits.train.label_ids).most_common(1)[0][0]
     scores = evaluation.score(logits, label_ids, labels=job.splits.labels, majority_id=majority)
-    info = _info(job, epochs, scores, kept_as)
+    info = _info(job, epochs, scores, kept_as, duration_s)
     text = card.write(job.out.name, info, skipped=job.splits.skipped, about=job.about, data_license=job.data_license)
     checkpoint.save(job.out, info=info, weights=weights, transform=job.transform, card=text)
     shutil.rmtree(job.state_path.parent, ignore_errors=True)
@@ -124,7 +129,9 @@ def _smallest_weights(job: Job) -> tuple[dict[str, Tensor], str]:
     return {name: each.cpu() for name, each in full.items()}, "float32"
 
 
-def _info(job: Job, epochs: list[training.EpochResult], scores: evaluation.Scores, kept_as: str) -> dict[str, Any]:
+def _info(
+    job: Job, epochs: list[training.EpochResult], scores: evaluation.Scores, kept_as: str, duration_s: float
+) -> dict[str, Any]:
     splits = job.splits
     return {
         "kind": job.kind,
@@ -144,7 +151,7 @@ def _info(job: Job, epochs: list[training.EpochResult], scores: evaluation.Score
             "config": asdict(job.config),
             "seed": job.config.seed,
             "epochs": [asdict(each) for each in epochs],
-            "duration_s": sum(each.duration_s for each in epochs),
+            "duration_s": duration_s,
             "date": provenance.today(),
             "commit": job.commit,
             "hardware": describe(job.device),

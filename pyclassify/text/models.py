@@ -73,12 +73,29 @@ class Lstm(nn.Module):
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """(N, L) int64 and (N,) int64 to (N, K)."""
+        lengths = lengths.clamp(min=1)
+        logits: Tensor = self.output(
+            self._last_of_padded(ids, lengths) if ids.device.type == "cpu" else self._last_of_packed(ids, lengths)
+        )
+        return logits
+
+    def _last_of_packed(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """(N, L) and (N,) to the state after each text's last valid step, (N, H)."""
         packed = nn.utils.rnn.pack_padded_sequence(
-            self.embedding(ids), lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
+            self.embedding(ids), lengths.cpu(), batch_first=True, enforce_sorted=False
         )
         _, (state, _) = self.lstm(packed)
-        logits: Tensor = self.output(state[-1])
-        return logits
+        last: Tensor = state[-1]
+        return last
+
+    def _last_of_padded(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """The same: a state depends on nothing that comes after it.
+
+        On a CPU torch goes through packed sequences step by step, which trains several times slower.
+        """
+        states, _ = self.lstm(self.embedding(ids))
+        last: Tensor = states[torch.arange(len(ids), device=ids.device), lengths - 1]
+        return last
 
 
 class Convolutions(nn.Module):

@@ -1,0 +1,132 @@
+"""The README's tables of figures, from the JSON files: `python -m benchmarks.tables` prints them and puts them in."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import statistics
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import results
+from benchmarks.results import duration, markdown, origin
+
+MODULE = "benchmarks.tables"
+README = Path(__file__).parents[1] / "README.md"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the tables and write them between their markers; with --check only compare, status 1 where they differ."""
+    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__)
+    parser.add_argument("--readme", type=Path, default=README, metavar="FILE")
+    parser.add_argument("--results", type=Path, default=results.FOLDER, metavar="DIR", help="the JSON files")
+    parser.add_argument("--check", action="store_true", help="write nothing; status 1 where a table is out of date")
+    options = parser.parse_args(argv)
+    old = options.readme.read_text(encoding="utf-8") if options.readme.is_file() else ""
+    new = old
+    for name, table in rendered(options.results).items():
+        print(f"{table}\n")
+        if not _region(name).search(new):
+            print(f"{options.readme.name} has no <!-- table:{name} --> ... <!-- /table:{name} -->", file=sys.stderr)
+        new = replace(new, name, table)
+    if new == old:
+        return
+    if options.check:
+        sys.exit(f"{options.readme.name} is out of date; run python -m {MODULE}")
+    options.readme.write_text(new, encoding="utf-8")
+
+
+def rendered(folder: Path = results.FOLDER) -> dict[str, str]:
+    """The tables that there are results for, by name."""
+    tables = {name: render(folder) for name, render in TABLES.items()}
+    return {name: table for name, table in tables.items() if table}
+
+
+def replace(text: str, name: str, table: str) -> str:
+    """The text with the table between its markers; unchanged where they are missing."""
+    return _region(name).sub(lambda found: f"{found[1]}\n{table}\n{found[3]}", text)
+
+
+def find(text: str, name: str) -> str | None:
+    """What stands between a table's markers."""
+    found = _region(name).search(text)
+    return found[2].strip() if found else None
+
+
+def _region(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(<!-- table:{name} -->)(.*?)(<!-- /table:{name} -->)", re.DOTALL)
+
+
+def tutorial(folder: Path = results.FOLDER) -> str:
+    """The tutorial's programs beside ours; empty where neither benchmark was run."""
+    found = [each for kind in ("pictures", "text") if (each := results.read(f"tutorial-{kind}", folder))]
+    if not found:
+        return ""
+    head = ["Data", "Program", "Test accuracy (95 % interval)", "Training", "Whole program", "Epochs", "Trained on"]
+    rows = [_trained(content["results"]["data"], row) for content in found for row in content["results"]["rows"]]
+    notes = [note for content in found for note in _notes(content)]
+    return "\n\n".join([markdown(head, rows), "\n".join(f"- {note}" for note in notes)])
+
+
+def _trained(data: str, row: Mapping[str, Any]) -> list[str]:
+    low, high = row["accuracy_interval"]
+    return [
+        data,
+        row["program"],
+        f"{row['accuracy']:.2%} ({low:.2%} to {high:.2%})",
+        duration(row["training_s"]),
+        "–" if row["whole_s"] is None else duration(row["whole_s"]),
+        str(row["epochs"]),
+        f"{row['train_examples']:,}",
+    ]
+
+
+def _notes(content: Mapping[str, Any]) -> list[str]:
+    data, notes = content["results"]["data"], [f"{content['results']['data']}: {origin(content)}"]
+    for row in content["results"]["rows"]:
+        said = list(row["notes"])
+        if row["reads_zeros"] is not None:
+            said.insert(0, f"the last layer sees nothing but zeros of {row['reads_zeros']:.1%} of the test texts")
+        if said:
+            notes.append(f"{data}, {row['program']}: {'; '.join(said)}.")
+    return notes
+
+
+def latency(folder: Path = results.FOLDER) -> str:
+    """How fast the checkpoints and the page answer; empty where the benchmark was not run."""
+    content = results.read("latency", folder)
+    if content is None:
+        return ""
+    rows = content["results"]["predict"]
+    head = ["Input", "Program", "p50", "p95", "Calls"]
+    figures = [[row["input"], row["program"], _ms(row["p50_ms"]), _ms(row["p95_ms"]), str(row["n"])] for row in rows]
+    notes = [f"{row['program']}, {row['input']}: {' '.join(row['notes'])}." for row in rows if row["notes"]]
+    parts = [markdown(head, figures), *_start(content["results"]["start"])]
+    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in [origin(content), *notes])])
+
+
+def _start(start: Mapping[str, Any] | None) -> list[str]:
+    if start is None:
+        return []
+    rows = []
+    for title, name in ((f"`{start['command']}` to the page", "page"), (f"`{start['peer']}`, for comparison", "peer")):
+        seconds, memory = start[f"{name}_s"], [each for each in start[f"{name}_mb"] if each is not None]
+        held = _spread(memory, lambda each: f"{each:.0f} MB") if memory else "–"
+        rows.append([title, _spread(seconds, lambda each: f"{each:.2f} s"), held, str(len(seconds))])
+    return [markdown(["Start", "Time (least to most)", "Memory held (least to most)", "Starts"], rows)]
+
+
+def _spread(values: Sequence[float], shown: Callable[[float], str]) -> str:
+    return f"{shown(statistics.median(values))} ({shown(min(values))} to {shown(max(values))})"
+
+
+def _ms(milliseconds: float) -> str:
+    return f"{milliseconds:.2f} ms" if milliseconds < 9.995 else f"{milliseconds:.1f} ms"
+
+
+TABLES: dict[str, Callable[[Path], str]] = {"tutorial": tutorial, "latency": latency}
+
+if __name__ == "__main__":
+    main()
