@@ -36,7 +36,8 @@ class NgramTable(nn.Module):
     dictionary of the best n-grams in three bytes per entry, without the n-grams themselves.
 
     The scores are those of a linear support vector machine on n-grams weighted by naive-Bayes log-count ratios (Wang
-    and Manning 2012, "Baselines and Bigrams"); where texts are few, on plain n-grams. They are found once, by `fit`, and are not trained with the network.
+    and Manning 2012, "Baselines and Bigrams"); where texts are few, on plain n-grams. They are found once, by `fit`,
+    and are not trained with the network.
 
     Args:
         labels: K.
