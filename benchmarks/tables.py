@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import statistics
 import sys
@@ -15,6 +16,7 @@ from benchmarks.results import duration, markdown, origin
 
 MODULE = "benchmarks.tables"
 README = Path(__file__).parents[1] / "README.md"
+CHECKPOINTS = README.with_name("checkpoints")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -118,6 +120,45 @@ def _start(start: Mapping[str, Any] | None) -> list[str]:
     return [markdown(["Start", "Time (least to most)", "Memory held (least to most)", "Starts"], rows)]
 
 
+def baselines(folder: Path = results.FOLDER) -> str:
+    """The default text model beside a linear one; empty where the benchmark was not run."""
+    content = results.read("baselines", folder)
+    if content is None:
+        return ""
+    rows = []
+    for row in content["results"]["rows"]:
+        spread = f" ± {row['spread']:.4f}" if row["spread"] is not None else ""
+        metric = f"{row['metric']} (mean ± standard deviation)" if spread else f"test {row['metric']}"
+        rows.append(
+            [row["data"], f"{row['program']}, {metric}", f"{row['score']:.4f}{spread}", duration(row["seconds"])]
+        )
+    table = markdown(["Data", "Program and score", "Score", "Training"], rows)
+    return f"{table}\n\n- {origin(content)}"
+
+
+def checkpoints(_: Path = results.FOLDER) -> str:
+    """What the shipped checkpoints score, from their own records."""
+    rows = [_shipped(path) for path in sorted(CHECKPOINTS.glob("*/config.json"))]
+    head = ["Checkpoint", "What it knows", "Test accuracy (95 % interval)", "Macro F1", "Majority label", "Size"]
+    return markdown(head, rows) if rows else ""
+
+
+def _shipped(path: Path) -> list[str]:
+    info = json.loads(path.read_text(encoding="utf-8"))
+    scores, data = info["scores"], info["data"]
+    low, high = scores["accuracy_interval"]
+    things = "pictures" if info["kind"] == "image" else "texts"
+    size = sum(each.stat().st_size for each in path.parent.iterdir())
+    return [
+        f"[{path.parent.name}](checkpoints/{path.parent.name}/README.md)",
+        f"{len(info['labels'])} labels, from {data['train']:,} {things}",
+        f"{scores['accuracy']:.4f} ({low:.4f} to {high:.4f}) on {scores['examples']:,}",
+        f"{scores['macro_f1']:.4f}",
+        f"{scores['majority_accuracy']:.4f}",
+        f"{size / 1e6:.1f} MB",
+    ]
+
+
 def _spread(values: Sequence[float], shown: Callable[[float], str]) -> str:
     return f"{shown(statistics.median(values))} ({shown(min(values))} to {shown(max(values))})"
 
@@ -126,7 +167,12 @@ def _ms(milliseconds: float) -> str:
     return f"{milliseconds:.2f} ms" if milliseconds < 9.995 else f"{milliseconds:.1f} ms"
 
 
-TABLES: dict[str, Callable[[Path], str]] = {"tutorial": tutorial, "latency": latency}
+TABLES: dict[str, Callable[[Path], str]] = {
+    "checkpoints": checkpoints,
+    "baselines": baselines,
+    "tutorial": tutorial,
+    "latency": latency,
+}
 
 if __name__ == "__main__":
     main()

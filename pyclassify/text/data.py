@@ -257,6 +257,7 @@ def vectors(
     Raises:
         DataError: there is no such name or file, it cannot be fetched or read, or has other dimensions.
     """
+    check_vectors(name, dimensions=dimensions)
     table = _file_vectors(Path(name)) if Path(name).is_file() else _named_vectors(str(name), Path(cache))
     if dimensions is not None and table.dim != dimensions:
         raise DataError(f"the vectors of {name} have {table.dim} dimensions, not {dimensions}: choose others")
@@ -272,9 +273,19 @@ def vectors(
     return result
 
 
-def _named_vectors(name: str, cache: Path) -> Any:
-    if name not in VECTORS:
+def check_vectors(name: str | Path, *, dimensions: int | None = None) -> None:
+    """Refuse what `vectors` would refuse in the end, before anything is read or downloaded.
+
+    Raises:
+        DataError: there is no such file or name, or the name says that they have other dimensions.
+    """
+    if not Path(name).is_file() and name not in VECTORS:
         raise DataError(f"there is no file {name}, and no vectors of that name to download: {', '.join(VECTORS)}")
+    if dimensions is not None and name in VECTORS and not str(name).endswith(f".{dimensions}d"):
+        raise DataError(f"the vectors of {name} have not {dimensions} dimensions: choose others")
+
+
+def _named_vectors(name: str, cache: Path) -> Any:
     group, _, size = name.removeprefix("glove.").rpartition(".")
     file = cache / f"glove.{group}.{size}.txt"
     try:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from pyclassify.errors import DataError
@@ -23,6 +24,9 @@ TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 _UNLABELLED = {"unsup", "__MACOSX"}
 _LITTER = {"thumbs.db", "desktop.ini"}
 _MAX_LINES_PER_ROW = 1000
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_END = "\0end\0"
+"""A line after the last one that no table holds: read as a row of its own, every quotation mark is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,11 @@ def read_folder(folder: Path, *, encoding: str = "utf-8") -> Found:
     found = Found()
     damaged: list[bytes] = []
     try:
-        paths = [path for directory in label_folders(folder) for path in sorted(directory.iterdir())]
+        labels = label_folders(folder)
+        odd = [each.name for each in labels if _SURROGATE.search(each.name)]
+        if odd:
+            raise DataError(f"the name of the folder {odd[0]!r} in {folder} is no UTF-8: rename it")
+        paths = [path for directory in labels for path in sorted(directory.iterdir())]
     except OSError as error:
         raise DataError(f"cannot read {error.filename}: {error.strerror}") from error
     for path in paths:
@@ -168,11 +176,13 @@ def _cells(line: str, separator: str) -> list[str]:
 
 def _csv_rows(path: Path, text: str, separator: str) -> Rows:
     with _field_size_limit():
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        reader = csv.reader(chain(io.StringIO(text, newline=""), [_END]), delimiter=separator)
         last = 0
         for row in reader:
             first, last = last + 1, reader.line_num
-            if last - first > _MAX_LINES_PER_ROW:
+            if row == [_END]:
+                return
+            if last - first > _MAX_LINES_PER_ROW or row[-1:] and row[-1].endswith(_END):
                 raise DataError(
                     f"{path}: a quotation mark opened in line {first} is never closed; double it or close it"
                 )
@@ -273,6 +283,8 @@ def _label(label: str) -> str:
         raise _BadRowError("empty label")
     if is_damaged(label):
         raise _BadRowError("label in another encoding")
+    if _SURROGATE.search(label):
+        raise _BadRowError("half a character in the label")
     return label
 
 

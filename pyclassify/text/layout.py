@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pyclassify.errors import DataError
-from pyclassify.examples import Examples
+from pyclassify.examples import Examples, check_part_names, printable
 from pyclassify.text.files import TABLES, label_folders
 
 
@@ -31,6 +31,7 @@ def find_parts(path: Path, test: Path | None) -> dict[str, Path]:
 
 
 def _folder_parts(path: Path) -> dict[str, Path]:
+    check_part_names(path, (each.name for each in label_folders(path)))
     places = {"train": path / "train", "validation": path / "val", "test": path / "test"}
     parts = {part: place for part, place in places.items() if place.is_dir()}
     if "train" in parts:
@@ -47,8 +48,8 @@ def data_name(path: Path) -> str:
     """What to call a data set: `train.tsv` in a folder `naver` is naver."""
     path = path.resolve()
     if path.is_file():
-        return path.parent.name if path.stem.lower() in ("train", "training", "data") else path.stem
-    return path.name
+        return printable(path.parent.name if path.stem.lower() in ("train", "training", "data") else path.stem)
+    return printable(path.name)
 
 
 def check_labels(labels: tuple[str, ...], found: dict[str, set[str]], parts: dict[str, Path]) -> None:
