@@ -22,7 +22,6 @@ from train import text as train_text
 
 MODULE = "benchmarks.tutorial"
 EPOCHS = 10
-TABLE_NOTE = "the n-gram table is found before the first epoch, in time that only the whole program's has in it"
 SHIPPED = {"pictures": "cifar10", "text": "imdb"}
 
 
@@ -129,9 +128,8 @@ def _text(folder: Path, options: argparse.Namespace, settings: Settings, scratch
 
 def _default(kind: str, folder: Path, options: argparse.Namespace, settings: Settings, scratch: Path) -> Trained:
     """Our default model: trained here, or as the card of the shipped checkpoint has it."""
-    notes = [TABLE_NOTE] if kind == "text" else []
     if options.shipped:
-        return from_card("ours, the default:", options.shipped / SHIPPED[kind], notes)
+        return from_card("ours, the default:", options.shipped / SHIPPED[kind], [])
     main: Callable[[Sequence[str]], None]
     main, model = (
         (train_image.main, image_models.DEFAULT) if kind == "pictures" else (train_text.main, text_models.DEFAULT)
@@ -139,7 +137,7 @@ def _default(kind: str, folder: Path, options: argparse.Namespace, settings: Set
     arguments = [*_common(folder, settings), "--model", model]
     if options.default_epochs:
         arguments += ["--epochs", str(options.default_epochs)]
-    return ours("ours, the default:", main, arguments, scratch / "default", notes)
+    return ours("ours, the default:", main, arguments, scratch / "default", [])
 
 
 def _common(folder: Path, settings: Settings) -> list[str]:

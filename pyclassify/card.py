@@ -136,7 +136,7 @@ def _made(info: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             "## How it was made\n",
-            f"    {training['command']}\n",
+            "    " + training["command"].replace("\n", "\n    ") + "\n",
             f"On {training['date']}{_at(training)} in {minutes:.1f} minutes on {training['hardware']},"
             f" seed {training['seed']}, {training['parameters']:,} parameters, weights kept as {training['weights']}. "
             + ", ".join(f"{package} {version}" for package, version in versions.items())

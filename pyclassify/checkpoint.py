@@ -109,6 +109,20 @@ def save(
         shutil.rmtree(beside, ignore_errors=True)
 
 
+def check_writable(path: Path) -> None:
+    """Check that a checkpoint could be written, before hours are spent on a training.
+
+    Raises:
+        CheckpointError: the place or the name does not allow it.
+    """
+    above = next(each for each in path.absolute().parents if os.path.exists(each))
+    try:
+        tempfile.TemporaryDirectory(prefix=f".{path.name}.writing-", suffix=".old", dir=above).cleanup()
+        path.exists()  # refuses a name that is too long
+    except OSError as error:
+        raise CheckpointError(f"cannot write {path}: {error.strerror}. Give --out another place.") from error
+
+
 def refuse_other_content(path: Path) -> None:
     """Refuse to write over a folder that is no checkpoint, before hours are spent on a training.
 
@@ -154,7 +168,7 @@ def load(source: str | Path) -> Checkpoint:
     """
     folder = Path(source)
     name = folder.resolve().name
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # unlike the method of Path it takes any name
         folder, name = _download(str(source)), str(source)
     info = _read_config(folder / CONFIG)
     files = _read_files(folder, info)
@@ -163,9 +177,10 @@ def load(source: str | Path) -> Checkpoint:
         model = _model(info, len(info["labels"]))
     except PyClassifyError as error:
         raise CheckpointError(f"{folder / CONFIG} does not describe a usable model: {error}") from error
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{folder / CONFIG} is incomplete or wrong ({_named(error)}). {WAY_OUT}") from error
     _fill(model, folder / WEIGHTS, files[WEIGHTS])
+    _try_out(model, transform, len(info["labels"]), folder / CONFIG)
     return Checkpoint(name=name, info=info, model=model, transform=transform)
 
 
@@ -215,6 +230,8 @@ def _read_config(path: Path) -> dict[str, Any]:
     labels = info.get("labels")
     if not isinstance(labels, list) or len(labels) < 2 or not all(isinstance(each, str) for each in labels):
         raise CheckpointError(f"{path} does not list its labels. {WAY_OUT}")
+    if len(set(labels)) < len(labels):
+        raise CheckpointError(f"{path} lists a label twice. {WAY_OUT}")
     return info
 
 
@@ -265,3 +282,16 @@ def _fill(model: nn.Module, path: Path, content: bytes) -> None:
         ) from error
     model.requires_grad_(False)
     model.eval()
+
+
+@torch.inference_mode()
+def _try_out(model: nn.Module, transform: Transform, labels: int, path: Path) -> None:
+    """One answer to nothing much: what does not fit together shows here, and not with the first visitor."""
+    size_px = transform.size_px if isinstance(transform, ImageTransform) else 0
+    sample = torch.zeros((3, size_px, size_px), dtype=torch.uint8) if size_px else torch.ones(1, dtype=torch.int64)
+    try:
+        logits = model(*transform.collate([sample]))
+    except Exception as error:  # whatever a network's layers raise
+        raise CheckpointError(f"{path} does not describe a usable model ({_named(error)}). {WAY_OUT}") from error
+    if logits.shape != (1, labels) or not logits.isfinite().all():
+        raise CheckpointError(f"{path} does not describe a usable model: its answers are no numbers. {WAY_OUT}")

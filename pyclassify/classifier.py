@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -70,7 +71,7 @@ class Classifier:
         Raises:
             InputError: one of the inputs cannot be read; or `inputs` is itself a single input.
         """
-        if isinstance(inputs, (str, bytes, Path)):
+        if _is_single(inputs):
             raise InputError("predict takes a list of inputs; put a single one into a list: predict([it]).")
         prepared: list[Prepared] = [self._transform(each) for each in inputs]
         if not prepared:
@@ -95,6 +96,13 @@ class Classifier:
     def _named(self, row: list[float], notes: tuple[str, ...]) -> Prediction:
         ranked = sorted(zip(self.labels, row, strict=True), key=lambda pair: -pair[1])
         return Prediction(label=ranked[0][0], probabilities=dict(ranked), notes=notes)
+
+
+def _is_single(inputs: object) -> bool:
+    """Whether it is no series of inputs; an array is one of pictures where it has a dimension more than they have."""
+    if isinstance(inputs, np.ndarray):
+        return inputs.ndim in (0, 2) or (inputs.ndim == 3 and inputs.shape[2] in (1, 3, 4))
+    return isinstance(inputs, (str, bytes, Path)) or not isinstance(inputs, Iterable)
 
 
 def load(source: str | os.PathLike[str], *, device: str = "auto") -> Classifier:

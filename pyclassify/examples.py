@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -14,6 +15,11 @@ from torch import Tensor
 from pyclassify.errors import DataError
 
 Item = TypeVar("Item", bound=Hashable)
+
+_PARTS = {
+    **{name: name for name in ("train", "val", "test")},
+    **{"training": "train", "testing": "test", "valid": "val", "validation": "val"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +51,14 @@ class Examples(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """One file or row that was left out, and why."""
+    """One file or row that was left out, and why; both can be printed and written as UTF-8."""
 
     name: str
     reason: str
+
+    def __post_init__(self) -> None:
+        for field in ("name", "reason"):
+            object.__setattr__(self, field, printable(getattr(self, field)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +148,28 @@ def _draw(groups: list[list[int]], fraction: float, generator: np.random.Generat
             break
         drawn.extend(groups[index])
     return drawn
+
+
+def check_part_names(path: Path, folders: Iterable[str]) -> None:
+    """Check that the parts of a data set are called as they should be.
+
+    Args:
+        path: of the data set.
+        folders: the names of the folders in it.
+
+    Raises:
+        DataError: one seems to be a part by another name, which would be taken for a label or passed over.
+    """
+    meant = {name: _PARTS.get(name.lower(), "") for name in folders}
+    renamed = ", ".join(f"{name} to {part}" for name, part in meant.items() if part not in ("", name))
+    # `Train` beside `Bus` and `Car` is a label; beside `train`, or with nothing but `Test`, it is none
+    if renamed and ("train" in meant or {"train"} < set(meant.values()) <= set(_PARTS.values())):
+        raise DataError(f"{path} seems to hold parts by other names than train, val and test: rename {renamed}.")
+
+
+def printable(text: str) -> str:
+    """The text in one line of UTF-8: line breaks and what a file name holds of other encodings are spelled out."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def label_counts(examples: Examples[Item], labels: Sequence[str]) -> dict[str, int]:

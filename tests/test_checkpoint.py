@@ -98,6 +98,15 @@ def _no_weights_at_all(folder: Path) -> None:
     _edit(sha256={"model.safetensors": checkpoint.hashlib.sha256(b"junk").hexdigest()})(folder)
 
 
+def test_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for path in (tmp_path / "file" / "pets", tmp_path / ("x" * 250), Path("/proc/pets")):
+        with pytest.raises(CheckpointError, match="cannot write"):
+            checkpoint.check_writable(path)
+    checkpoint.check_writable(tmp_path / "new" / "newer" / "pets")
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -117,6 +126,10 @@ def _no_weights_at_all(folder: Path) -> None:
         (_edit(model=None), "incomplete or wrong"),
         (_edit(transform={}), "incomplete or wrong"),
         (_edit(transform={"size_px": 1, "mean": [0, 0, 0], "std": [1, 1, 1], "fit": "crop"}), "size_px must be"),
+        (_edit(labels=["a", "a"]), "lists a label twice"),
+        (_edit(transform={"size_px": float("inf"), "mean": [0, 0, 0], "std": [1, 1, 1], "fit": "crop"}), "or wrong"),
+        (_edit(transform={"size_px": 64, "mean": [0, 0, 0], "std": [1, 1, 1], "fit": "crop"}), "not describe a usable"),
+        (_edit(transform={"size_px": 32, "mean": [0, 0, 0], "std": [0, 0, 0], "fit": "crop"}), "not describe a usable"),
         (_edit(sha256=None), "was altered"),
         (_other_weights, "do not fit the network"),
         (_no_weights_at_all, r"cannot read .*model\.safetensors"),
@@ -183,6 +196,13 @@ def test_a_hub_out_of_reach_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     with pytest.raises(CheckpointError, match="cannot be reached"):
         checkpoint.load("someone/pets")
+
+
+def test_settings_of_a_text_that_are_no_settings(tmp_path: Path, text_checkpoint: Path) -> None:
+    shutil.copytree(text_checkpoint, tmp_path / "reviews")
+    _edit(transform=[1])(tmp_path / "reviews")
+    with pytest.raises(CheckpointError, match="incomplete or wrong"):
+        checkpoint.load(tmp_path / "reviews")
 
 
 def test_text_needs_its_vocabulary(tmp_path: Path, text_checkpoint: Path) -> None:

@@ -105,10 +105,20 @@ def test_nothing_gives_nothing(texts: Classifier, pictures: Classifier) -> None:
     assert pictures.predict([]) == []
 
 
-@pytest.mark.parametrize("single", ["a text", b"bytes", Path("cat.jpg")])
+@pytest.mark.parametrize(
+    "single",
+    ["a text", b"bytes", Path("cat.jpg"), None, 5, drawing.picture((9, 9, 9), 1), np.zeros((32, 32, 3), np.uint8)],
+    ids=str,
+)
 def test_a_single_input_is_a_mistake_that_is_explained(texts: Classifier, single: object) -> None:
     with pytest.raises(InputError, match="list of inputs"):
         texts.predict(single)  # type: ignore[arg-type]
+
+
+def test_arrays_of_inputs(texts: Classifier, pictures: Classifier) -> None:
+    assert len(texts.predict(np.array(["good", "bad"]))) == 2
+    assert len(pictures.predict(np.zeros((2, 32, 32, 3), np.uint8))) == 2
+    assert len(pictures.predict(np.zeros((2, 32, 32), np.uint8))) == 2
 
 
 @pytest.mark.parametrize("bad", ["", "   \n", None, 3])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyclassify.errors import DataError
-from pyclassify.examples import Examples, label_counts, split
+from pyclassify.examples import Examples, Skipped, label_counts, printable, split
 
 LABELLED = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 2)), min_size=12, max_size=80)
 
@@ -50,3 +50,15 @@ def test_a_label_with_one_different_item_cannot_be_split() -> None:
 def test_examples_must_pair_up() -> None:
     with pytest.raises(ValueError, match="2 items but 1"):
         Examples(("a", "b"), (0,))
+
+
+@given(st.text())
+def test_what_was_left_out_is_always_one_line_of_utf_8(name: str) -> None:
+    shown = Skipped(name, "damaged").name
+    assert shown.encode().decode() == shown == printable(shown)
+    assert len(shown.splitlines()) <= 1
+
+
+def test_names_in_any_script_stay_as_they_are() -> None:
+    assert printable("고양이 1 ❤.png") == "고양이 1 ❤.png"
+    assert printable("a\nb\udcff") == r"a\nb\udcff"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +65,45 @@ def test_hidden_and_foreign_files(folder: Path) -> None:
     assert skipped.name.endswith("notes.txt")
 
 
+def test_hidden_folders_and_loops_within_a_label(folder: Path) -> None:
+    red = folder / "train" / "red"
+    for name in (".thumbnails", "__MACOSX", "deeper"):
+        (red / name).mkdir()
+        shutil.copy(red / "0.png", red / name / "copy.png")
+    (red / "again").symlink_to(red)
+    (red / "deeper" / "all").symlink_to(folder / "train")
+    (red / "gone.png").symlink_to("nowhere.png")
+    os.mkfifo(red / "pipe.png")  # opened, it would wait for ever
+    splits = data.read(folder)
+    found = splits.train.items + splits.validation.items
+    assert [path.name for path in found if "deeper" in path.parts] == ["copy.png"]
+    assert len(found) == len({path.resolve() for path in found}) == 25
+    assert [(each.name, each.reason) for each in splits.skipped] == [
+        ("train/red/gone.png", "not a file"),
+        ("train/red/pipe.png", "not a file"),
+    ]
+
+
+def test_a_name_in_another_encoding_can_be_told(folder: Path) -> None:
+    name = os.fsdecode(b"\xff\n.txt")
+    (folder / "train" / "red" / name).write_text("a note")
+    assert data.read(folder).skipped[0].name == r"train/red/\udcff\n.txt"
+
+
+def _rename(old: str, new: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / old).rename(folder / new)
+
+
+def _capitalise(folder: Path) -> None:
+    for part in ("train", "test"):
+        (folder / part).rename(folder / part.title())
+
+
+def _empty_a_label_of_test(folder: Path) -> None:
+    for path in (folder / "test" / "red").iterdir():
+        path.unlink()
+
+
 def _remove_label(folder: Path) -> None:
     shutil.rmtree(folder / "test" / "red")
 
@@ -96,12 +138,32 @@ def _remove_all(folder: Path) -> None:
         (_leave_one_label, "one label only, blue"),
         (_leave_one_picture, "too few pictures in .* for red"),
         (_remove_label, "they differ in red"),
+        (_empty_a_label_of_test, "test has no pictures for red"),
+        (_capitalise, "rename Test to test, Train to train"),
+        (_rename("test", "validation"), "rename validation to val"),
+        (_rename("train/red", os.fsdecode(b"train/\xff")), "is no UTF-8"),
+        (_rename("train/red", "train/r\ned"), "has several lines"),
     ],
 )
 def test_what_stops_a_training(folder: Path, spoil, message: str) -> None:
     spoil(folder)
     with pytest.raises(DataError, match=message):
         data.read(folder)
+
+
+def test_labels_that_are_called_like_parts(tmp_path: Path) -> None:
+    folder = picture_folder(tmp_path, parts=())
+    (folder / "red").rename(folder / "Train")
+    assert data.read(folder).labels == ("Train", "blue", "green")
+
+
+def test_a_label_without_a_readable_picture_to_test_with(folder: Path) -> None:
+    for path in (folder / "test" / "red").iterdir():
+        path.write_text("no picture")
+    splits = data.read(folder)
+    readable = replace(splits, test=data.decode(splits.test, TRANSFORM).examples)
+    with pytest.raises(DataError, match="left to test with for red"):
+        data.check_readable(readable)
 
 
 def test_unreadable_pictures_are_left_out_with_the_reason(folder: Path) -> None:

@@ -6,6 +6,7 @@ import http.server
 import io
 import json
 import logging
+import os
 import random
 import ssl
 import tarfile
@@ -289,6 +290,32 @@ def test_broken_json_and_quotes(tmp_path: Path) -> None:
     fails("opened in line 42 is never closed", tmp_path / "films.csv")
 
 
+@pytest.mark.parametrize("extra", ['"never closed,pos\n', 'never,"pos\nclosed,pos\n', '"never'])
+def test_a_quotation_mark_that_swallows_the_end_of_the_file(tmp_path: Path, extra: str) -> None:
+    write_table(tmp_path / "films.csv", ROWS, extra=extra)
+    fails("opened in line 42 is never closed", tmp_path / "films.csv")
+
+
+def test_a_label_with_half_a_character_is_left_out(tmp_path: Path) -> None:
+    rows = [*({"text": text, "label": label} for text, label in ROWS), {"text": "half", "label": "pos\ud83d"}]
+    (tmp_path / "films.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    splits = read(tmp_path / "films.jsonl")
+    assert splits.labels == ("neg", "pos")
+    assert splits.skipped == (Skipped("films.jsonl line 41", "half a character in the label"),)
+
+
+@pytest.mark.parametrize("names", [("Train", "Test"), ("train", "valid"), ("training", "testing")])
+def test_parts_by_other_names(tmp_path: Path, names: tuple[str, str]) -> None:
+    for name in names:
+        (tmp_path / name / "pos").mkdir(parents=True)
+    fails("rename .* to", tmp_path)
+
+
+def test_a_label_folder_in_another_encoding(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"\xff")).mkdir()
+    fails("is no UTF-8: rename it", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("encoding", "word", "named"),
     [
@@ -512,6 +539,8 @@ def test_vectors_of_other_dimensions_or_names(tmp_path: Path) -> None:
         vectors(path, VOCABULARY, dimensions=300)
     with pytest.raises(DataError, match=r"there is no file nowhere\.txt.*glove\.6B\.300d"):
         vectors("nowhere.txt", VOCABULARY)
+    with pytest.raises(DataError, match=r"glove\.6B\.50d have not 300"):  # said before it is downloaded
+        vectors("glove.6B.50d", VOCABULARY, dimensions=300, cache=tmp_path)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -88,6 +89,9 @@ def test_a_folder_without_splits_trains_with_the_default_model(tmp_path: Path) -
         (["--seed", "-1"], "--seed must be"),
         (["--resume"], "nothing to resume"),
         (["--dataset", "cifar10"], "not allowed with"),
+        (["--seed", "9" * 30], "--seed must be"),
+        (["--batch-size", "9" * 30], "must be at least 1 and at most"),
+        (["--about", "\udcff"], r"\udcff is no UTF-8"),
     ],
 )
 def test_options_that_cannot_work(
@@ -106,6 +110,89 @@ def test_options_are_checked_before_data_are_read(tmp_path: Path, capsys: pytest
         command.main(_arguments(tmp_path / "missing", tmp_path / "taken"))
     assert left.value.code == 2
     assert "is no checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("plain/model", "lies among the labels"),
+        ("plain/red/model", "lies among the labels"),
+        ("data/train/model", "lies among the labels"),
+        ("plain/red/0.png/model", "cannot write"),
+        ("x" * 300, "cannot write"),
+        (".", "must name a folder of its own"),
+        ("data/..", "must name a folder of its own"),
+    ],
+)
+def test_places_where_no_checkpoint_can_be(
+    folder: Path,
+    tmp_path: Path,
+    out: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawing.picture_folder(tmp_path / "plain", per_label=3, parts=())
+    monkeypatch.chdir(tmp_path)
+    data = folder if out.startswith("data") else Path("plain")
+    with pytest.raises(SystemExit) as left:
+        command.main(_arguments(data, Path(out)))
+    assert left.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+
+
+def test_a_checkpoint_may_lie_beside_the_parts(folder: Path) -> None:
+    command.main(_arguments(folder, folder / "model"))
+    command.main(_arguments(folder, folder / "model"))
+    assert (folder / "model" / "config.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(28, "No space left on device", "/full"), "error: cannot use /full: No space left on device."),
+        (MemoryError(), "error: there is not enough memory"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "error: there is not enough memory"),
+    ],
+)
+def test_what_the_machine_lacks_is_one_sentence(
+    error: Exception, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as left:
+        command.shared.run_command("train.image", [], work, lambda: Path("out"))
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_going_on_without_mirroring_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command.pipeline, "_smallest_weights", stop)
+    with pytest.raises(SystemExit, match="130"):
+        command.main(_arguments(folder, tmp_path / "out"))
+    with pytest.raises(SystemExit, match="2"):
+        command.main(_arguments(folder, tmp_path / "out", "--resume", "--no-mirror"))
+
+
+@pytest.mark.slow
+def test_an_output_that_is_closed_or_narrow(tmp_path: Path) -> None:
+    folder = drawing.picture_folder(tmp_path / "data", per_label=6)
+    for part in ("train", "test"):
+        (folder / part / "red").rename(folder / part / "빨강")
+    line = shlex.join([sys.executable, "-m", "train.image", *_arguments(folder, tmp_path / "out")])
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUNBUFFERED": "1"}
+    shell = {"shell": True, "capture_output": True, "text": True, "env": environment, "timeout": 120}
+    closed = subprocess.run(f"({line}; echo $? >&2) | true", **shell, check=False)  # type: ignore[call-overload]
+    assert closed.stderr.splitlines() == ["error: the output was closed, so the training was stopped.", "2"]
+    ascii_only = subprocess.run(line, **shell, check=True)  # type: ignore[call-overload]
+    assert r"\ube68\uac15" in ascii_only.stdout
+    assert ascii_only.stderr == ""
 
 
 def test_missing_data_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

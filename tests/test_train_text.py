@@ -102,6 +102,7 @@ def test_empty_rows_are_left_out_and_counted(tmp_path: Path, capsys: pytest.Capt
     [
         (["--text-column", "body"], "--text-column"),
         (["--vectors", "glove.6B.300d"], "goes with --model lstm"),
+        (["--vectors", "nowhere.txt", "--model", "lstm"], "error: there is no file nowhere.txt"),
         (["--max-tokens", "1"], "--max-tokens must be"),
         (["--vocabulary-size", "1"], "--vocabulary-size must be"),
         (["--encoding", "klingon"], "klingon"),
@@ -119,3 +120,9 @@ def test_options_that_cannot_work(
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+def test_texts_on_both_sides_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = drawing.review_file(tmp_path / "reviews.tsv")
+    command.main(_arguments(table, tmp_path / "out", "--test", str(table)))
+    assert "40 of the texts to test with are also among those to learn from" in capsys.readouterr().out

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pyclassify import training
-from pyclassify.errors import ConfigError, DataError
+from pyclassify.errors import CheckpointError, ConfigError, DataError
 from pyclassify.training import TrainConfig
 
 
@@ -119,6 +119,12 @@ def test_a_loss_that_is_no_number_is_an_error_with_a_way_out() -> None:
         list(training.fit(nn.Linear(6, 2), data, data, TrainConfig(epochs=1)))
 
 
+def test_weights_that_are_no_numbers_are_not_kept() -> None:
+    config = TrainConfig(epochs=1, learning_rate=1e38, batch_size=24, optimizer="sgd", schedule="constant")
+    with pytest.raises(DataError, match="lower --learning-rate"):  # the last step of the epoch spoils them
+        list(training.fit(_model(), _data(), _data(seed=1), config))
+
+
 def test_progress_counts_the_examples() -> None:
     seen: list[training.Progress] = []
     _fit(CONFIGS["adam"], on_batch=seen.append)
@@ -142,9 +148,19 @@ def test_resuming_something_else_is_refused(tmp_path: Path) -> None:
     _fit(CONFIGS["sgd"], state_path=state, fingerprint="one")
     with pytest.raises(ConfigError, match="other options or other data"):
         _fit(CONFIGS["sgd"], state_path=state, resume=True, fingerprint="two")
+    for other in ({"epoch": 3}, [1]):
+        torch.save(other, state)
+        with pytest.raises(ConfigError, match="other options or other data"):
+            _fit(CONFIGS["sgd"], state_path=state, resume=True, fingerprint="one")
     state.write_bytes(b"junk")
     with pytest.raises(ConfigError, match="damaged"):
         _fit(CONFIGS["sgd"], state_path=state, resume=True, fingerprint="one")
+
+
+def test_a_state_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file where a folder should be")
+    with pytest.raises(CheckpointError, match=r"cannot write .*state\.pt"):
+        _fit(CONFIGS["sgd"], state_path=tmp_path / "taken" / "state.pt")
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,7 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
             device=device,
             command=shared.command_line(MODULE, arguments),
             resume=options.resume,
+            variant={"mirror": False} if options.no_mirror else {},
             about=options.about,
             data_license=options.data_license,
         )

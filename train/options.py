@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+import torch
 
 from pyclassify import checkpoint
 from pyclassify.device import NAMES as DEVICES
 from pyclassify.device import fast_dtype, pick
 from pyclassify.errors import ConfigError, PyClassifyError
+from pyclassify.examples import printable
 from pyclassify.training import PRECISIONS, TrainConfig
+
+MOST = 1_000_000_000
+"""No whole number that is given may be larger; its products must fit into 64 bits."""
 
 
 def add_common(parser: argparse.ArgumentParser, *, models: Sequence[str], default: str) -> None:
@@ -55,8 +63,8 @@ def add_common(parser: argparse.ArgumentParser, *, models: Sequence[str], defaul
 
 def _whole(text: str) -> int:
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    if not 1 <= number <= MOST:
+        raise argparse.ArgumentTypeError(f"must be at least 1 and at most {MOST:,}, got {number}")
     return number
 
 
@@ -85,11 +93,30 @@ def check_common(options: argparse.Namespace) -> None:
         ConfigError: with the reason and the way out.
     """
     pick(options.device)
-    if options.seed < 0:
-        raise ConfigError(f"--seed must be at least 0, got {options.seed}")
-    checkpoint.refuse_other_content(options.out)
-    if not options.out.name:
+    if not 0 <= options.seed <= MOST:
+        raise ConfigError(f"--seed must be at least 0 and at most {MOST:,}, got {options.seed}")
+    if options.out.name in ("", ".."):
         raise ConfigError(f"--out must name a folder of its own, such as checkpoints/NAME, not {options.out}")
+    checkpoint.check_writable(state_path(options.out).parent)
+    checkpoint.refuse_other_content(options.out)
+    for data in (options.data, getattr(options, "test", None)):
+        if data is not None:
+            _refuse_inside_data(options.out, data)
+    if options.resume and not state_path(options.out).is_file():
+        raise ConfigError(f"there is nothing to resume in {state_path(options.out)}; leave out --resume to begin anew.")
+
+
+def state_path(out: Path) -> Path:
+    """The file that an interrupted training of this checkpoint goes on from."""
+    return out.with_name(f"{out.name}.training") / "state.pt"
+
+
+def _refuse_inside_data(out: Path, data: Path) -> None:
+    """A checkpoint among the folders of labels would be a label of the next training."""
+    train = data / "train"
+    read = [train, data / "val", data / "test"] if os.path.isdir(train) else [data]
+    if any(out.resolve().is_relative_to(each.resolve()) for each in read):
+        raise ConfigError(f"{out} lies among the labels in {data}; give --out a place outside the data.")
 
 
 def train_config(options: argparse.Namespace, defaults: Mapping[str, Any], *, autocast: bool) -> TrainConfig:
@@ -116,16 +143,40 @@ def command_line(module: str, arguments: Sequence[str]) -> str:
 
 def run_command(module: str, arguments: Sequence[str], work: Callable[[], None], out: Callable[[], Path]) -> None:
     """Do the work; leave with status 2 and one sentence where a person can mend it, with 130 after Ctrl-C."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a label that this terminal cannot show is no reason to stop
     try:
+        _check_utf8(arguments)
         work()
     except PyClassifyError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error))
+    except BrokenPipeError:  # whoever read the output has closed it
+        # or Python would complain once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _fail("the output was closed, so the training was stopped.")
+    except OSError as error:
+        _fail(f"cannot use {error.filename or 'a file'}: {error.strerror or error}.")
+    except (MemoryError, torch.OutOfMemoryError):
+        _fail("there is not enough memory; try a smaller --batch-size, or fewer or smaller examples.")
     except KeyboardInterrupt:
-        kept = out().with_name(f"{out().name}.training")
-        if (kept / "state.pt").is_file():
-            again = f"{command_line(module, arguments)} --resume"
-            print(f"\nStopped. The last finished epoch is kept in {kept}. Go on with:\n  {again}", file=sys.stderr)
-        else:
-            print("\nStopped before the first epoch ended; nothing is kept.", file=sys.stderr)
+        _say_stopped(state_path(out()), f"{command_line(module, arguments)} --resume")
         sys.exit(130)
+
+
+def _say_stopped(kept: Path, again: str) -> None:
+    if kept.is_file():
+        print(f"\nStopped. The last finished epoch is kept in {kept.parent}. Go on with:\n  {again}", file=sys.stderr)
+    else:
+        print("\nStopped before the first epoch ended; nothing is kept.", file=sys.stderr)
+
+
+def _check_utf8(arguments: Sequence[str]) -> None:
+    """What is given is kept in the checkpoint, which is UTF-8."""
+    for each in arguments:
+        if any("\ud800" <= character <= "\udfff" for character in each):
+            raise ConfigError(f"{printable(each)} is no UTF-8, so it cannot be kept in the checkpoint; rename it.")
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)

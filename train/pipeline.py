@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from pyclassify import card, checkpoint, evaluation, provenance, training
 from pyclassify.device import describe
 from pyclassify.examples import Batches, Splits
+from train.options import state_path
 from train.progress import ProgressBar
 
-STATE = "state.pt"
 HALF_COSTS_AT_MOST = 0.0005
 """Weights are kept in half precision where it costs no more validation accuracy than this."""
 
@@ -43,6 +43,7 @@ class Job:
     device: torch.device
     command: str
     resume: bool = False
+    variant: Mapping[str, Any] = field(default_factory=dict)  # what else was asked for that changes the result
     about: str = ""
     data_license: str = ""
     # taken when the training begins: what is committed while it runs is not in it
@@ -51,7 +52,7 @@ class Job:
     @property
     def state_path(self) -> Path:
         """The file that an interrupted training goes on from."""
-        return self.out.with_name(f"{self.out.name}.training") / STATE
+        return state_path(self.out)
 
     def fingerprint(self) -> str:
         """Changes with anything that changes the result."""
@@ -61,6 +62,7 @@ class Job:
             "transform": self.transform.config(),
             "labels": self.splits.labels,
             "examples": [_digest(part) for part in (self.splits.train, self.splits.validation)],
+            **self.variant,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 

@@ -136,6 +136,8 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
 def _check(options: argparse.Namespace) -> None:
     if options.vectors and options.model != "lstm":
         raise ConfigError("--vectors goes with --model lstm; the default model learns its own embedding.")
+    if options.vectors:
+        data.check_vectors(options.vectors)
     if options.max_tokens < 3:
         raise ConfigError(f"--max-tokens must be at least 3, got {options.max_tokens}")
     if options.vocabulary_size is not None and options.vocabulary_size < 3:
@@ -179,6 +181,12 @@ def _announce(splits: Splits[str], transform: TextTransform) -> None:
         f" out; read as {transform.tokens}, a vocabulary of {len(transform.vocabulary):,}",
         flush=True,
     )
+    known = {*splits.train.items, *splits.validation.items}
+    copies = sum(text in known for text in splits.test.items)
+    if copies:
+        print(
+            f"{copies:,} of the texts to test with are also among those to learn from: the score flatters", flush=True
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Folders of labelled pictures to decoded examples, read through torchvision."""
+"""Labelled pictures to decoded examples, splits and batches."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import os
 import statistics
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,36 +17,16 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.datasets import ImageFolder
 
 from pyclassify.errors import DataError, InputError
-from pyclassify.examples import Examples, Skipped, Splits, label_counts, label_tensor, split
+from pyclassify.examples import Examples, Skipped, Splits, label_counts, label_tensor, printable, split
 from pyclassify.image.augment import Augmentation
-from pyclassify.image.transform import EXTENSIONS, ImageTransform
+from pyclassify.image.files import check_counts, check_same_labels, find, find_parts
+from pyclassify.image.transform import ImageTransform
 
 SIZES_PX = (32, 64, 128, 160, 224)
 IN_MEMORY_BYTES = 4 * 2**30
 """Decoded pictures beyond this many bytes are kept in a temporary file that is mapped into memory."""
-
-JUNK = ("Thumbs.db", "desktop.ini", "__MACOSX")
-
-
-class _LabelFolder(ImageFolder):  # type: ignore[misc]  # torchvision has no types
-    """torchvision's ImageFolder without hidden folders, and with empty labels left to our own check."""
-
-    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
-        """The visible folders, sorted by name."""
-        names = [each.name for each in _folders(Path(directory))]
-        return names, {name: index for index, name in enumerate(names)}
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What one folder of label folders holds, before a picture is opened."""
-
-    labels: tuple[str, ...]
-    examples: Examples[Path]
-    skipped: tuple[Skipped, ...]
 
 
 def read(path: Path, *, validation_fraction: float = 0.1, test_fraction: float = 0.2, seed: int = 0) -> Splits[Path]:
@@ -63,14 +44,14 @@ def read(path: Path, *, validation_fraction: float = 0.1, test_fraction: float =
     """
     if not path.is_dir():
         raise DataError(f"{path} is not a folder. Give --data a folder with train/<label>/ and test/<label>/ in it.")
-    parts = {each.name: each for each in _folders(path)}
-    if "train" not in parts:
+    parts = find_parts(path)
+    if not parts:
         return _split_all(path, validation_fraction, test_fraction, seed)
-    train = _find(parts["train"])
-    _check_counts(train, parts["train"])
-    named = {name: _find(parts[name]) for name in ("val", "test") if name in parts}
+    train = find(parts["train"])
+    check_counts(train, parts["train"])
+    named = {name: find(parts[name]) for name in ("val", "test") if name in parts}
     for name, found in named.items():
-        _check_same_labels(train.labels, found, parts[name])
+        check_same_labels(train.labels, found, parts[name])
     rest, validation = train.examples, named["val"].examples if "val" in named else None
     if "test" in named:
         test = named["test"].examples
@@ -80,7 +61,7 @@ def read(path: Path, *, validation_fraction: float = 0.1, test_fraction: float =
         rest, validation = split(rest, fraction=validation_fraction, seed=seed + 1)
     skipped = (train, *named.values())
     return Splits(
-        name=path.resolve().name,
+        name=printable(path.resolve().name),
         labels=train.labels,
         train=rest,
         validation=validation,
@@ -91,12 +72,12 @@ def read(path: Path, *, validation_fraction: float = 0.1, test_fraction: float =
 
 
 def _split_all(path: Path, validation_fraction: float, test_fraction: float, seed: int) -> Splits[Path]:
-    found = _find(path)
-    _check_counts(found, path)
+    found = find(path)
+    check_counts(found, path)
     rest, test = split(found.examples, fraction=test_fraction, seed=seed)
     train, validation = split(rest, fraction=validation_fraction, seed=seed + 1)
     return Splits(
-        name=path.resolve().name,
+        name=printable(path.resolve().name),
         labels=found.labels,
         train=train,
         validation=validation,
@@ -104,55 +85,6 @@ def _split_all(path: Path, validation_fraction: float, test_fraction: float, see
         skipped=found.skipped,
         seed=seed,
     )
-
-
-def _is_junk(name: str) -> bool:
-    return name.startswith(".") or name in JUNK
-
-
-def _folders(path: Path) -> list[Path]:
-    return sorted(each for each in path.iterdir() if each.is_dir() and not _is_junk(each.name))
-
-
-def _find(path: Path) -> _Found:
-    labels = [each.name for each in _folders(path)]
-    if not labels:
-        raise DataError(f"{path} has no folders in it; make one folder per label and put the pictures there.")
-    folder = _LabelFolder(str(path), is_valid_file=_looks_like_picture, allow_empty=True)
-    skipped = [
-        Skipped(str(file.relative_to(path.parent)), f"its name ends in none of {', '.join(EXTENSIONS)}")
-        for label in _folders(path)
-        for file in sorted(label.rglob("*"))
-        if file.is_file() and not _is_junk(file.name) and file.suffix.lower() not in EXTENSIONS
-    ]
-    examples = Examples(tuple(Path(file) for file, _ in folder.samples), tuple(index for _, index in folder.samples))
-    return _Found(tuple(labels), examples, tuple(skipped))
-
-
-def _looks_like_picture(file: str) -> bool:
-    name = os.path.basename(file)
-    return not _is_junk(name) and name.lower().endswith(EXTENSIONS)
-
-
-def _check_counts(found: _Found, path: Path) -> None:
-    if not len(found.examples):
-        raise DataError(f"{path} has no pictures in its folders; files ending in {', '.join(EXTENSIONS)} are read.")
-    if len(found.labels) < 2:
-        raise DataError(f"{path} has one label only, {found.labels[0]}; there must be two or more to tell apart.")
-    few = [label for label, count in label_counts(found.examples, found.labels).items() if count < 3]
-    if few:
-        raise DataError(
-            f"too few pictures in {path} for {', '.join(few)}: each label needs at least 3,"
-            " so that there is one each to train on, to choose by and to test with."
-        )
-
-
-def _check_same_labels(labels: Sequence[str], found: _Found, path: Path) -> None:
-    if not len(found.examples):
-        raise DataError(f"{path} has no pictures in its folders; fill it, or remove it and a part of train/ is used.")
-    differing = sorted(set(labels) ^ set(found.labels))
-    if differing:
-        raise DataError(f"{path} and train/ must have the same labels; they differ in {', '.join(differing)}.")
 
 
 def choose_size_px(examples: Examples[Path]) -> int:
@@ -168,8 +100,10 @@ def choose_size_px(examples: Examples[Path]) -> int:
 
 def _shorter_side(path: Path) -> int:
     try:
-        with Image.open(path) as image:
-            return min(image.size)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a picture that is too large is no matter yet
+            with Image.open(path) as image:
+                return min(image.size)
     except Exception:  # the scan will name the file and the reason; here it just has no say
         return 0
 
@@ -235,13 +169,14 @@ def check_readable(splits: Splits[Path]) -> None:
     """Check again once unreadable pictures are left out.
 
     Raises:
-        DataError: a label has no picture left to train on, or a part has none at all.
+        DataError: a label has no picture left to train on or to test with, or none is left to choose by.
     """
-    empty = [label for label, count in label_counts(splits.train, splits.labels).items() if not count]
-    if empty:
-        raise DataError(f"no readable picture is left to train on for {', '.join(empty)}; the list above says why.")
-    if not len(splits.validation) or not len(splits.test):
-        raise DataError("no readable picture is left to choose by or to test with; the list above says why.")
+    for part, use in ((splits.train, "train on"), (splits.test, "test with")):
+        empty = [label for label, count in label_counts(part, splits.labels).items() if not count]
+        if empty:
+            raise DataError(f"no readable picture is left to {use} for {', '.join(empty)}; the list above says why.")
+    if not len(splits.validation):
+        raise DataError("no readable picture is left to choose by; the list above says why.")
 
 
 class ImageBatches:

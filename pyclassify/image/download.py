@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import tarfile
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +45,8 @@ _SETS: Mapping[str, Open] = {
     ),
 }
 NAMES = tuple(_SETS)
+FAILURES = (OSError, RuntimeError, EOFError, HTTPException, tarfile.TarError, zipfile.BadZipFile, zlib.error)
+"""What a download and the unpacking of it raise; torchvision lets all through and adds its own "not found"."""
 
 
 def fetch(name: str, root: Path) -> Path:
@@ -62,8 +68,8 @@ def fetch(name: str, root: Path) -> Path:
     raw = root / f"{name}.download"
     try:
         parts = {"train": _SETS[name](str(raw), True), "test": _SETS[name](str(raw), False)}
-    except (OSError, RuntimeError) as error:  # torchvision lets urllib's errors through, or says "not found"
-        reason = str(error).partition("\n")[0]
+    except FAILURES as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise DataError(
             f"the data set {name} cannot be downloaded ({reason}). Put its original files into {raw} by hand and repeat"
             f" the command, or lay its pictures out as {target}/train/<label>/ and {target}/test/<label>/."

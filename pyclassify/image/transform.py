@@ -136,6 +136,9 @@ def _guarded(read: Callable[[], Result], name: str) -> Result:
     except FileNotFoundError as error:
         raise InputError(f"{name} does not exist.") from error
     except Exception as error:  # Pillow's decoders raise OSError, ValueError, SyntaxError, struct.error, KeyError, ...
+        refused = getattr(error, "strerror", None)  # by the system: its whole message would show the path
+        if refused:
+            raise InputError(f"{name[-100:]} cannot be read: {refused}.") from error
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"{name} is damaged or not a picture: {_without_path(reason)}.") from error
 

@@ -182,7 +182,7 @@ def _csv_rows(path: Path, text: str, separator: str) -> Rows:
             first, last = last + 1, reader.line_num
             if row == [_END]:
                 return
-            if last - first > _MAX_LINES_PER_ROW or row[-1:] and row[-1].endswith(_END):
+            if last - first > _MAX_LINES_PER_ROW or (row[-1:] and row[-1].endswith(_END)):
                 raise DataError(
                     f"{path}: a quotation mark opened in line {first} is never closed; double it or close it"
                 )

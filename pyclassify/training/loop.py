@@ -71,6 +71,7 @@ def fit(
 
     Raises:
         ConfigError: there is nothing to resume, or what there is was begun with another fingerprint.
+        CheckpointError: `state_path` cannot be written.
         DataError: the loss is no longer a number.
     """
     device = device or torch.device("cpu")
@@ -118,6 +119,7 @@ def _one_epoch(
     if isinstance(run.evaluated, Tunes):
         run.evaluated.tune(validation)
     validation_loss, validation_accuracy = evaluate(run.evaluated, validation, precision=config.precision)
+    _check_finite(validation_loss, epoch)
     best = max(((r.validation_accuracy, -r.validation_loss) for r in run.results), default=(-1.0, 0.0))
     return EpochResult(
         epoch=epoch,
@@ -156,8 +158,7 @@ def _pass_over(
         if number % every and number != len(train):
             continue
         mean_loss, accuracy = loss_sum.item() / seen, hits.item() / seen
-        if not math.isfinite(mean_loss):
-            raise DataError(f"the loss is no longer a number in epoch {epoch}; try a lower --learning-rate.")
+        _check_finite(mean_loss, epoch)
         if on_batch:
             pace = seen / (time.perf_counter() - began)
             on_batch(
@@ -172,6 +173,11 @@ def _pass_over(
                 )
             )
     return loss_sum.item() / seen, hits.item() / seen, time.perf_counter() - began
+
+
+def _check_finite(loss: float, epoch: int) -> None:
+    if not math.isfinite(loss):
+        raise DataError(f"the loss is no longer a number in epoch {epoch}; try a lower --learning-rate.")
 
 
 def _step(run: Run, inputs: tuple[Tensor, ...], label_ids: Tensor, config: TrainConfig) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel
 
-from pyclassify.errors import ConfigError
+from pyclassify.errors import CheckpointError, ConfigError
 from pyclassify.training.config import EpochResult, TrainConfig
 from pyclassify.training.optimisation import make_optimizer, make_schedule, moving_average
 
@@ -66,11 +67,21 @@ def start(model: nn.Module, config: TrainConfig, *, steps: int) -> Run:
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
-    """Write the file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".writing")
-    torch.save(state, beside)
-    os.replace(beside, path)
+    """Write the file whole or not at all.
+
+    Raises:
+        CheckpointError: the disk is full or may not be written.
+    """
+    # a name of its own: two trainings with the same --out must not write into one file
+    beside = path.with_suffix(f".{os.getpid()}.writing")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(state, beside)
+        os.replace(beside, path)
+    except (OSError, RuntimeError) as error:  # torch says of a full disk that a writer failed
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise CheckpointError(f"cannot write {path}: {error}.") from error
 
 
 def read_state(path: Path | None, fingerprint: str, device: torch.device) -> dict[str, Any]:
@@ -82,12 +93,14 @@ def read_state(path: Path | None, fingerprint: str, device: torch.device) -> dic
     if path is None or not path.is_file():
         raise ConfigError(f"there is nothing to resume in {path}; leave out --resume to begin anew.")
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        state: Any = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch reports a damaged file in many ways
         raise ConfigError(f"{path} is damaged; leave out --resume to begin anew.") from error
-    if state["fingerprint"] != fingerprint:
+    begun = state.get("fingerprint") if isinstance(state, dict) else None
+    if begun != fingerprint:
         raise ConfigError(
-            f"{path.parent} was begun with other options or other data ({state['fingerprint']}, now {fingerprint});"
+            f"{path.parent} was begun with other options or other data ({begun}, now {fingerprint});"
             " repeat the command with which it was begun, or leave out --resume to begin anew."
         )
-    return state
+    found: dict[str, Any] = state
+    return found
