@@ -18,12 +18,13 @@ from pyclassify.image import transform as transforms
 from pyclassify.image.transform import ImageTransform
 
 TRANSFORM = ImageTransform(size_px=32)
-ARRAYS = hnp.arrays(
-    dtype=st.sampled_from([np.uint8, np.uint16, np.float32, np.bool_]),
-    shape=st.one_of(
-        st.tuples(st.integers(1, 50), st.integers(1, 50)),
-        st.tuples(st.integers(1, 50), st.integers(1, 50), st.sampled_from([1, 3, 4])),
-    ),
+SHAPES = st.one_of(
+    st.tuples(st.integers(1, 50), st.integers(1, 50)),
+    st.tuples(st.integers(1, 50), st.integers(1, 50), st.sampled_from([1, 3, 4])),
+)
+ARRAYS = st.one_of(
+    hnp.arrays(dtype=st.sampled_from([np.uint8, np.uint16, np.bool_]), shape=SHAPES),
+    hnp.arrays(dtype=np.float32, shape=SHAPES, elements=st.floats(0, 1, width=32)),
 )
 
 
@@ -182,6 +183,12 @@ def test_crop_keeps_the_aspect_and_stretch_the_whole() -> None:
     stretched = ImageTransform(size_px=32, fit="stretch")(pixels).tensor
     assert stretched[:, :, 0].max() == 0
     assert stretched[:, :, 16].min() == 255
+
+
+@pytest.mark.parametrize("value", [-0.5, 1.5, 255.0])
+def test_floats_on_another_scale_are_refused_and_not_clipped(value: float) -> None:
+    with pytest.raises(InputError, match="floats between 0 and 1"):
+        TRANSFORM(np.full((4, 4, 3), value))
 
 
 def test_normalise_is_what_it_says() -> None:

@@ -194,13 +194,20 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         return _from_array(values.astype(np.uint16))
     if image.mode == "F":
-        return _from_array(_stretched(values) if values.size and np.nanmax(values) > 1 else values)
+        return _from_array(values if _is_share(values) else _stretched(values))
     top = 255 if values.max(initial=0) <= 255 else 65535 if values.max() <= 65535 else 2**31 - 1
     return _from_array(values.astype(np.float64) / top)
 
 
+def _is_share(values: np.ndarray[Any, Any]) -> bool:
+    """Whether all are between 0 and 1, as far as they are numbers."""
+    numbers = values[np.isfinite(values)]
+    return not numbers.size or (float(numbers.min()) >= 0 and float(numbers.max()) <= 1)
+
+
 def _stretched(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    numbers = values[np.isfinite(values)]
+    low, high = float(numbers.min()), float(numbers.max())
     return (values - low) / max(high - low, 1e-12)
 
 
@@ -241,7 +248,7 @@ def _scaled_to_uint8(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return array.astype(np.uint8) * np.uint8(255)
     if array.dtype == np.uint16:
         return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if np.issubdtype(array.dtype, np.floating):
+    if np.issubdtype(array.dtype, np.floating) and _is_share(array):
         rounded: np.ndarray[Any, Any] = (np.clip(np.nan_to_num(array), 0, 1) * 255).round().astype(np.uint8)
         return rounded
     if np.issubdtype(array.dtype, np.integer) and array.min(initial=0) >= 0 and array.max(initial=0) <= 255:
