@@ -475,11 +475,14 @@ def test_program_obeys_variables_calls_nobody_and_ends_on_ctrl_c(tmp_path: Path)
         stderr=subprocess.STDOUT,
         text=True,
     ) as program:
-        assert program.stdout is not None
-        assert program.stdout.readline() == f"The page is at http://127.0.0.1:{port}/\n"
-        assert "python -m train.image" in httpx.get(f"http://127.0.0.1:{port}/").text
-        program.send_signal(signal.SIGINT)
-        said, _ = program.communicate(timeout=30)
+        try:
+            assert program.stdout is not None
+            assert program.stdout.readline() == f"The page is at http://127.0.0.1:{port}/\n"
+            assert "python -m train.image" in httpx.get(f"http://127.0.0.1:{port}/").text
+            program.send_signal(signal.SIGINT)
+            said, _ = program.communicate(timeout=30)
+        finally:
+            program.kill()  # or leaving the block would wait for a program that does not end
     assert "Traceback" not in said
     assert "FOREIGN" not in said
     assert program.returncode == 0
