@@ -21,6 +21,7 @@ from typing import Any
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from pyclassify.errors import CheckpointError, ConfigError, PyClassifyError
 from pyclassify.image import models as image_models
@@ -263,8 +264,20 @@ def _transform(info: dict[str, Any], files: dict[str, bytes]) -> Transform:
 def _model(info: dict[str, Any], labels: int) -> nn.Module:
     """The network without memory for its weights: those come from the file, and its size is known to be sane."""
     build = image_models.build if info["kind"] == "image" else text_models.build
-    with torch.device("meta"):
+    with _Uninitialised(), torch.device("meta"):
         return build(info["model"]["name"], labels=labels, **info["model"]["arguments"])
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Leaves out what `torch.nn.init` does: on tensors without memory it means seconds of imports, for nothing."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call anything else as it is."""
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return (kwargs or {}).get("tensor", args[0] if args else None)
+        return func(*args, **(kwargs or {}))
 
 
 def _fill(model: nn.Module, path: Path, content: bytes) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,6 +150,20 @@ def test_a_huge_network_in_the_config_takes_no_memory(tmp_path: Path) -> None:
     _edit(model={"name": "small_convnet", "arguments": {"widths": [10**5, 10**5, 10**5]}})(tmp_path / "pets")
     with pytest.raises(CheckpointError, match="do not fit"):
         checkpoint.load(tmp_path / "pets")
+
+
+def test_loading_draws_no_random_weights_and_imports_no_compiler(text_checkpoint: Path) -> None:
+    code = f"""
+import sys
+import pyclassify
+before = set(sys.modules)
+pyclassify.load({str(text_checkpoint)!r}, device="cpu")
+print(len(set(sys.modules) - before), "torch._inductor" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported, compiler = done.stdout.split()
+    assert int(imported) < 50
+    assert compiler == "False"
 
 
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
