@@ -12,4 +12,6 @@
     input.dispatchEvent(new Event("change", { bubbles: true }));
     event.preventDefault();
   });
+  // Gradio runs this some time after the page is drawn; whoever drives the page by program can wait for it.
+  document.documentElement.dataset.paste = "on";
 }

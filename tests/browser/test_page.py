@@ -101,6 +101,7 @@ def test_chosen_picture_is_answered_by_another_checkpoint(
 
 def test_pasted_pictures_are_answered(page: Page, expected: Callable[..., pyclassify.Prediction]) -> None:
     page.evaluate(COPY_PNG, base64.b64encode(SHIP.read_bytes()).decode())
+    page.locator("html[data-paste=on]").wait_for(state="attached")
     page.keyboard.press("Control+v")
     expect_answer(page, expected("animals", SHIP).label)
     page.get_by_role("button", name="Remove Image").click()
