@@ -604,7 +604,7 @@ def test_a_failed_download_leaves_nothing_and_says_how_to_do_it_by_hand(
 
 
 def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torchtext.datasets.IMDB, "urls", ["http://host.invalid/aclImdb_v1.tar.gz"])
+    monkeypatch.setattr(torchtext.datasets.IMDB, "urls", ["http://host.invalid/" + "aclImdb_v1.tar.gz"])
     monkeypatch.setitem(torchtext.vocab.GloVe.url, "6B", "http://host.invalid/glove.6B.zip")
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
