@@ -6,6 +6,7 @@ Needs Chromium. The README shows `page.png`; the others are for looking at befor
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -28,12 +29,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs", metavar="DIR", help="default: docs")
     parser.add_argument("--all", action="store_true", help="both tabs in both themes at three widths")
     options = parser.parse_args(argv)
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    chromium = find_chromium()
     if chromium is None:
-        sys.exit("there is no Chromium; apt-get install chromium")
+        sys.exit("there is no Chromium; apt-get install chromium, or set PYCLASSIFY_CHROMIUM=/path")
     options.out.mkdir(parents=True, exist_ok=True)
     for path in take(options.checkpoints, options.out, chromium, whole=options.all):
         print(path)
+
+
+def find_chromium() -> str | None:
+    """The browser to drive, or nothing."""
+    named = os.environ.get("PYCLASSIFY_CHROMIUM")
+    if named:
+        return named if Path(named).is_file() else None
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def take(checkpoints: Path, out: Path, chromium: str, *, whole: bool) -> Iterator[Path]:

@@ -44,9 +44,7 @@ def read(path: Path, *, validation_fraction: float = 0.1, test_fraction: float =
     """
     if not path.is_dir():
         raise DataError(f"{path} is not a folder. Give --data a folder with train/<label>/ and test/<label>/ in it.")
-    parts = find_parts(path)
-    if not parts:
-        return _split_all(path, validation_fraction, test_fraction, seed)
+    parts = find_parts(path) or {"train": path}
     train = find(parts["train"])
     check_counts(train, parts["train"])
     named = {name: find(parts[name]) for name in ("val", "test") if name in parts}
@@ -67,22 +65,6 @@ def read(path: Path, *, validation_fraction: float = 0.1, test_fraction: float =
         validation=validation,
         test=test,
         skipped=tuple(each for found in skipped for each in found.skipped),
-        seed=seed,
-    )
-
-
-def _split_all(path: Path, validation_fraction: float, test_fraction: float, seed: int) -> Splits[Path]:
-    found = find(path)
-    check_counts(found, path)
-    rest, test = split(found.examples, fraction=test_fraction, seed=seed)
-    train, validation = split(rest, fraction=validation_fraction, seed=seed + 1)
-    return Splits(
-        name=printable(path.resolve().name),
-        labels=found.labels,
-        train=train,
-        validation=validation,
-        test=test,
-        skipped=found.skipped,
         seed=seed,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import app
+from benchmarks.screenshots import find_chromium
 from tests.fakes import write_image_checkpoint, write_text_checkpoint
 
 if TYPE_CHECKING:
@@ -22,14 +22,6 @@ SCREENSHOTS = Path(__file__).with_name("screenshots")
 
 # Gradio's event stream has a method that only warns that it is empty.
 KNOWN_WARNINGS = ("Method not implemented.",)
-
-
-def find_chromium() -> str | None:
-    """The browser to drive, or nothing."""
-    named = os.environ.get("PYCLASSIFY_CHROMIUM")
-    if named:
-        return named if Path(named).is_file() else None
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
