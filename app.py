@@ -15,7 +15,6 @@ import logging
 import os
 import socket
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from pyclassify import Classifier
 
 DEFAULT_CHECKPOINTS = Path(__file__).with_name("checkpoints")
+MAX_BATCH = 32
 
 log = logging.getLogger("pyclassify")
 
@@ -43,20 +43,21 @@ def start(options: argparse.Namespace) -> gr.Blocks:
     Leaves with exit status 2 and one sentence where an option cannot work.
     """
     _check_address(options.host, options.port)
-    from pyclassify import device  # here, not above: torch and gradio take seconds, and --help should not
+    from pyclassify import device, threads  # here, not above: torch and gradio take seconds, and --help should not
     from pyclassify.errors import ConfigError
+    from pyclassify.ui.answering import BATCHES_AT_ONCE
     from pyclassify.ui.page import build_page
 
     try:
         device.pick(options.device)
     except ConfigError as error:
         _leave(str(error))
-    # Gradio sums up all noted events after each new one, for a page of statistics that is off here.
-    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
+    threads.share(BATCHES_AT_ONCE if options.max_batch > 1 else 1)
     classifiers, broken = load_all(options.checkpoints, options.device)
-    page = build_page(classifiers, broken, accelerate=spaces.GPU if spaces else lambda ask: ask)
     if not spaces:  # there the GPU is lent only while a visitor waits
-        threading.Thread(target=warm_up, args=(classifiers,), daemon=True).start()
+        warm_up(classifiers, options.max_batch)
+    accelerate = spaces.GPU if spaces else lambda ask: ask
+    page = build_page(classifiers, broken, accelerate=accelerate, max_batch=options.max_batch)
     _launch(page, options)
     return page
 
@@ -78,6 +79,13 @@ def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--share", action="store_true", help="also ask gradio.live for a public link, valid for a week")
     parser.add_argument(
         "--device", default="auto", help="auto, cpu, cuda, mps or xpu (default: auto, the fastest there is)"
+    )
+    parser.add_argument(
+        "--max-batch",
+        type=_count,
+        default=MAX_BATCH,
+        metavar="N",
+        help=f"visitors who wait are answered N at a time, 1 for one after the other (default: {MAX_BATCH})",
     )
     options = parser.parse_args(argv)
     if not options.checkpoints.is_dir() and options.checkpoints != DEFAULT_CHECKPOINTS:
@@ -119,13 +127,15 @@ def find_checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if _is_finished(path) and (path / "config.json").is_file())
 
 
-def warm_up(classifiers: Mapping[str, Classifier]) -> None:
-    """Put one input to each classifier, so that the first visitor does not wait for what happens only once."""
+def warm_up(classifiers: Mapping[str, Classifier], max_batch: int) -> None:
+    """Ask each classifier once alone and once in a full batch, so that no visitor waits for what happens only once."""
     from PIL import Image
 
     for name, classifier in classifiers.items():
+        single = Image.new("RGB", (64, 64)) if classifier.kind == "image" else "warm up"
         try:
-            classifier.predict([Image.new("RGB", (64, 64)) if classifier.kind == "image" else "warm up"])
+            for size in sorted({1, max_batch}):
+                classifier.predict([single] * size)
         except Exception:
             log.exception("%s did not answer its first question", name)
 
@@ -201,6 +211,12 @@ def _check_address(host: str | None, port: int | None) -> None:
 def _port(value: str) -> int:
     if not (value.isdecimal() and 0 < int(value) < 65536):
         raise argparse.ArgumentTypeError(f"{value!r} is no port; give a number from 1 to 65535.")
+    return int(value)
+
+
+def _count(value: str) -> int:
+    if not (value.isdecimal() and int(value) > 0):
+        raise argparse.ArgumentTypeError(f"{value!r} is no count; give a number from 1 on.")
     return int(value)
 
 

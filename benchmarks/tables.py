@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks import results
 from benchmarks.results import duration, markdown, origin
+from pyclassify.training import MOST_EPOCHS
 
 MODULE = "benchmarks.tables"
 README = Path(__file__).parents[1] / "README.md"
@@ -136,6 +137,41 @@ def baselines(folder: Path = results.FOLDER) -> str:
     return f"{table}\n\n- {origin(content)}"
 
 
+def minutes(folder: Path = results.FOLDER) -> str:
+    """What networks come to in a given time; empty where the benchmark was not run."""
+    content = results.read("minutes", folder)
+    if content is None or not content["results"]["rows"]:
+        return ""
+    found = {(row["network"], row["minutes"]): row for row in content["results"]["rows"]}
+    budgets = content["results"]["minutes"]
+    head = ["Network", "Numbers in it", *(f"{each:g} {'minute' if each == 1 else 'minutes'}" for each in budgets)]
+    table = []
+    for network in dict.fromkeys(name for name, _ in found):
+        parameters = next(row["parameters"] for (name, _), row in found.items() if name == network)
+        table.append([network, f"{parameters:,}", *(_in_time(found.get((network, each))) for each in budgets)])
+    return "\n\n".join([markdown(head, table), *_about_minutes(content)])
+
+
+def _in_time(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return "–"
+    return f"{row['accuracy']:.2%} ({row['epochs']} {'epoch' if row['epochs'] == 1 else 'epochs'})"
+
+
+def _about_minutes(content: Mapping[str, Any]) -> list[str]:
+    rows = content["results"]["rows"]
+    widest = max(high - low for low, high in (row["accuracy_interval"] for row in rows)) / 2
+    shares = [row["training_s"] / (60 * row["minutes"]) for row in rows]
+    notes = [
+        f"{content['results']['data']}, {rows[0]['train_examples']:,} pictures to train on; test accuracy on"
+        f" {rows[0]['test_examples']:,}, whose 95 % interval is at most ± {100 * widest:.2f} percentage points wide.",
+        f"The trainings took {min(shares):.0%} to {max(shares):.0%} of their time; a network that has come to"
+        f" {MOST_EPOCHS} times its usual number of epochs ends before.",
+        origin(content),
+    ]
+    return ["\n".join(f"- {note}" for note in notes)]
+
+
 def checkpoints(_: Path = results.FOLDER) -> str:
     """What the shipped checkpoints score, from their own records."""
     rows = [_shipped(path) for path in sorted(CHECKPOINTS.glob("*/config.json"))]
@@ -171,6 +207,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "checkpoints": checkpoints,
     "baselines": baselines,
     "tutorial": tutorial,
+    "minutes": minutes,
     "latency": latency,
 }
 

@@ -11,10 +11,18 @@ from typing import Any
 from pyclassify.examples import Skipped
 
 SKIPPED_SHOWN = 20
+LEFT_OUT = "## Left out: "
 
 
 def write(
-    name: str, info: Mapping[str, Any], *, skipped: Sequence[Skipped] = (), about: str = "", data_license: str = ""
+    name: str,
+    info: Mapping[str, Any],
+    *,
+    skipped: Sequence[Skipped] = (),
+    skipped_section: str = "",
+    about: str = "",
+    data_license: str = "",
+    pictures: Sequence[str] = (),
 ) -> str:
     """The card as Markdown.
 
@@ -22,16 +30,18 @@ def write(
         name: of the checkpoint.
         info: as for `checkpoint.save`, with "data", "scores", "training" and "versions".
         skipped: files or rows that were left out.
+        skipped_section: their section as it is, where they are not known one by one.
         about: a sentence or two on the data, from whoever trained.
         data_license: of the data, in words.
+        pictures: files beside the card that show how the epochs went.
     """
     parts = [
         _front_matter(name, info),
         f"# {name}\n",
         _purpose(info, about, data_license),
         _scores(info),
-        _epochs(info["training"]["epochs"]),
-        _skipped(skipped),
+        _epochs(info["training"]["epochs"], pictures),
+        skipped_section or _skipped(skipped),
         _made(info),
     ]
     return "\n".join(part for part in parts if part)
@@ -102,9 +112,10 @@ def _scores(info: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _epochs(epochs: Sequence[Mapping[str, Any]]) -> str:
+def _epochs(epochs: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> str:
     lines = [
         "## Epochs\n",
+        *(f"![Loss and accuracy on training and validation data over the epochs]({each})\n" for each in pictures),
         "| epoch | loss | accuracy | validation loss | validation accuracy | seconds |",
         "|---|---|---|---|---|---|",
     ]
@@ -122,7 +133,7 @@ def _skipped(skipped: Sequence[Skipped]) -> str:
     if not skipped:
         return ""
     lines = [
-        f"## Left out: {len(skipped):,}\n",
+        f"{LEFT_OUT}{len(skipped):,}\n",
         *(f"- `{each.name}`: {each.reason}" for each in skipped[:SKIPPED_SHOWN]),
     ]
     if len(skipped) > SKIPPED_SHOWN:

@@ -1,8 +1,8 @@
 """One folder, on disk or on the Hub, to and from weights and all that is needed to use them.
 
 A checkpoint holds plain data only: `config.json`, `model.safetensors`, for text `vocab.txt`, and `README.md` for
-people. Loading never unpickles and runs no code of the folder. Each file but the card, which its owner may edit, is
-listed with its SHA-256 in `config.json`, and one that does not match is refused.
+people, with pictures beside it. Loading never unpickles and runs no code of the folder. Each file but the card and its
+pictures, which their owner may edit, is listed with its SHA-256 in `config.json`; one that does not match is refused.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from pyclassify.errors import CheckpointError, ConfigError, PyClassifyError
+from pyclassify.folder import write_folder
 from pyclassify.image import models as image_models
 from pyclassify.image.transform import ImageTransform
 from pyclassify.text import models as text_models
@@ -74,6 +74,7 @@ def save(
     weights: Mapping[str, Tensor],
     transform: Transform,
     card: str,
+    pictures: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write a checkpoint whole or not at all; one that is there already is replaced.
 
@@ -83,31 +84,21 @@ def save(
         weights: the network's state_dict; half precision is kept.
         transform: the one that the network was trained with.
         card: Markdown for people.
+        pictures: files that the card shows, by name.
 
     Raises:
         ConfigError: path holds something that is no checkpoint.
         CheckpointError: the disk is full or may not be written.
     """
     refuse_other_content(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.writing-", dir=path.parent))
-    except OSError as error:
-        raise CheckpointError(f"cannot write beside {path}: {error}.") from error
-    try:
-        files = {WEIGHTS: safetensors.torch.save({name: each.contiguous() for name, each in weights.items()})}
-        if isinstance(transform, TextTransform):
-            files[VOCABULARY] = "\n".join(transform.vocabulary).encode()
-        config = {"format": FORMAT, **info, "transform": transform.config()}
-        config["sha256"] = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-        files[CONFIG] = (json.dumps(config, ensure_ascii=False, indent=1) + "\n").encode()
-        files[CARD] = card.encode()
-        _write(beside, files)
-        _replace(beside, path)
-    except OSError as error:
-        raise CheckpointError(f"cannot write {path}: {error}.") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    files = {WEIGHTS: safetensors.torch.save({name: each.contiguous() for name, each in weights.items()})}
+    if isinstance(transform, TextTransform):
+        files[VOCABULARY] = "\n".join(transform.vocabulary).encode()
+    config = {"format": FORMAT, **info, "transform": transform.config()}
+    config["sha256"] = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    files[CONFIG] = (json.dumps(config, ensure_ascii=False, indent=1) + "\n").encode()
+    files[CARD] = card.encode()
+    write_folder(path, {**(pictures or {}), **files})
 
 
 def check_writable(path: Path) -> None:
@@ -134,28 +125,6 @@ def refuse_other_content(path: Path) -> None:
         return
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise ConfigError(f"{path} is there and is no checkpoint; give --out another name, or move it away.")
-
-
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    folder.chmod(0o755)  # mkdtemp makes folders that only their owner may enter
-    for name, content in files.items():
-        with (folder / name).open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _replace(new: Path, path: Path) -> None:
-    old = new.with_name(f"{new.name}.old")
-    if path.exists():
-        path.rename(old)  # a folder that is not empty cannot be renamed onto
-    try:
-        new.rename(path)
-    except OSError:
-        if old.exists():
-            old.rename(path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def load(source: str | Path) -> Checkpoint:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 from pyclassify.errors import DataError
 
 Item = TypeVar("Item", bound=Hashable)
+Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 _PARTS = {
     **{name: name for name in ("train", "val", "test")},
@@ -110,7 +110,8 @@ def split(examples: Examples[Item], *, fraction: float, seed: int) -> tuple[Exam
 
     Each label gives `fraction` of its items, rounded, but at least one and never its last one. Identical items
     (equal by `==`) move together, with the label that most of them carry, so that the part never holds a copy of
-    what is left.
+    what is left. An item with more copies than the part is to hold stays where it is and is not counted: of texts
+    that are mostly one text, the part gets `fraction` of the others.
 
     Args:
         examples: at least two different items per label.
@@ -123,31 +124,52 @@ def split(examples: Examples[Item], *, fraction: float, seed: int) -> tuple[Exam
     Raises:
         DataError: a label has fewer than two different items.
     """
-    groups: dict[Item, list[int]] = {}
-    for position, item in enumerate(examples.items):
-        groups.setdefault(item, []).append(position)
-    by_label: dict[int, list[list[int]]] = {}
-    for members in groups.values():
-        label = Counter(examples.label_ids[i] for i in members).most_common(1)[0][0]
-        by_label.setdefault(label, []).append(members)
+    groups, group_labels = copies(examples)
+    sizes = np.bincount(groups)
     generator = np.random.default_rng(seed)
-    part: set[int] = set()
-    for label in sorted(by_label):
-        if len(by_label[label]) < 2:
+    drawn = np.zeros(len(sizes), dtype=bool)
+    for label in np.unique(group_labels):
+        of_label = np.flatnonzero(group_labels == label)
+        if len(of_label) < 2:
             raise DataError(f"label number {label} has a single different example, too few to split")
-        part.update(_draw(by_label[label], fraction, generator))
-    rest = [i for i in range(len(examples)) if i not in part]
-    return examples.take(rest), examples.take(sorted(part))
+        drawn[of_label[_draw(sizes[of_label], fraction, generator)]] = True
+    part = drawn[groups]
+    return examples.take(np.flatnonzero(~part).tolist()), examples.take(np.flatnonzero(part).tolist())
 
 
-def _draw(groups: list[list[int]], fraction: float, generator: np.random.Generator) -> list[int]:
-    wanted = max(1, round(fraction * sum(map(len, groups))))
+def copies(examples: Examples[Item]) -> tuple[Integers, Integers]:
+    """Number the different items, in the order in which they first appear.
+
+    Returns:
+        For each example the number of its item, (N,), and for each different item the label that most of its copies
+        carry, of equals the first, (G,).
+    """
+    numbers: dict[Item, int] = {}
+    groups = np.fromiter((numbers.setdefault(each, len(numbers)) for each in examples.items), np.int64, len(examples))
+    label_ids = np.asarray(examples.label_ids, dtype=np.int64)
+    labels = int(label_ids.max(initial=0)) + 1
+    pairs, first, counts = np.unique(groups * labels + label_ids, return_index=True, return_counts=True)
+    pairs = pairs[np.lexsort((first, -counts, pairs // labels))]
+    starts = np.flatnonzero(np.diff(pairs // labels, prepend=-1))
+    return groups, pairs[starts] % labels
+
+
+def _draw(sizes: Integers, fraction: float, generator: np.random.Generator) -> list[int]:
+    """Positions in `sizes` of groups that together have about `fraction` of the examples; never all of them."""
+    counted, wanted = sizes, max(1, round(fraction * int(sizes.sum())))
+    while (counted > wanted).any():
+        counted = counted[counted <= wanted]
+        wanted = max(1, round(fraction * int(counted.sum())))
+    order = generator.permutation(len(sizes)).tolist()
     drawn: list[int] = []
-    for index in generator.permutation(len(groups))[:-1]:
-        if len(drawn) >= wanted:
+    missing = wanted
+    for index, size in zip(order, sizes[order].tolist(), strict=True):
+        if missing <= 0 or len(drawn) == len(sizes) - 1:
             break
-        drawn.extend(groups[index])
-    return drawn
+        if size <= 2 * missing:  # else the part would be farther from what is wanted than without it
+            drawn.append(index)
+            missing -= size
+    return drawn or [min(order, key=lambda index: int(sizes[index]))]
 
 
 def check_part_names(path: Path, folders: Iterable[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 COLOURS = {"blue": (40, 60, 220), "green": (30, 200, 60), "red": (220, 40, 40)}
 GOOD = ("a wonderful film with great acting", "great story and a wonderful end", "I loved it, great fun")
@@ -27,6 +27,36 @@ def picture_folder(root: Path, *, per_label: int = 8, parts: tuple[str, ...] = (
             folder.mkdir(parents=True)
             for i in range(per_label):
                 picture(colour, seed=1000 * number + i).save(folder / f"{i}.png")
+    return root
+
+
+SHAPES = ("disc", "square", "triangle")
+
+
+def shape(name: str, seed: int, size_px: int = 48) -> Image.Image:
+    """One of SHAPES in any colour, place and size, on noise: nothing but the outline tells them apart."""
+    generator = np.random.default_rng([SHAPES.index(name), seed])
+    ground, colour = generator.integers(0, 100, 3), generator.integers(140, 256, 3)
+    noise = generator.normal(0, 15, (size_px, size_px, 3))
+    image = Image.fromarray((ground + noise).clip(0, 255).astype(np.uint8))
+    radius = size_px * generator.uniform(0.2, 0.35)
+    x, y = generator.uniform(radius, size_px - radius, 2)
+    pen, fill = ImageDraw.Draw(image), tuple(int(each) for each in colour)
+    if name == "disc":
+        pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
+    else:
+        pen.regular_polygon((x, y, radius), 3 if name == "triangle" else 4, rotation=0, fill=fill)
+    return image
+
+
+def shape_folder(root: Path, counts: dict[str, dict[str, int]]) -> Path:
+    """Folders root/part/label with so many shapes, such as {"train": {"disc": 20, "square": 20}}."""
+    for number, (part, labels) in enumerate(counts.items()):
+        for label, count in labels.items():
+            folder = root / part / label
+            folder.mkdir(parents=True)
+            for i in range(count):
+                shape(label, seed=10_000 * number + i).save(folder / f"{i}.png")
     return root
 
 

@@ -166,10 +166,12 @@ def test_unforeseen_failure_of_one_checkpoint_is_named(checkpoints: Path, monkey
     assert "ZeroDivisionError" in broken["imdb"]
 
 
-def test_warming_up_asks_each_once_and_survives_failures() -> None:
+def test_warming_up_asks_each_alone_and_in_a_full_batch_and_survives_failures() -> None:
     failing, working = FakeClassifier(error=RuntimeError("no")), FakeClassifier("image")
-    app.warm_up({"failing": failing, "working": working})  # type: ignore[dict-item]
-    assert len(failing.asked) == len(working.asked) == 1
+    app.warm_up({"failing": failing, "working": working}, 5)  # type: ignore[dict-item]
+    assert (len(failing.asked), len(working.asked)) == (1, 1 + 5)
+    app.warm_up({"working": working}, 1)  # type: ignore[dict-item]
+    assert len(working.asked) == 7
 
 
 # Page

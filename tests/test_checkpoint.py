@@ -16,7 +16,7 @@ import torch
 from huggingface_hub import ModelCard
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from pyclassify import checkpoint
+from pyclassify import checkpoint, folder
 from pyclassify.errors import CheckpointError, ConfigError
 from pyclassify.image import models
 from pyclassify.image.transform import ImageTransform
@@ -64,7 +64,7 @@ def test_a_failed_save_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: py
     def full(*_: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(checkpoint, "_write", full)
+    monkeypatch.setattr(folder, "_write", full)
     with pytest.raises(CheckpointError, match="no space left"):
         _save(tmp_path / "pets")
     assert [p.name for p in tmp_path.iterdir()] == ["pets"]

@@ -219,20 +219,30 @@ def test_the_same_seed_gives_the_same_epoch(folder: Path) -> None:
 @pytest.mark.parametrize("augmentation", [Augmentation(), Augmentation(zoom=0.4), Augmentation(blank=0.5)])
 def test_augmentation_keeps_shape_and_colours(augmentation: Augmentation) -> None:
     pixels = torch.full((16, 3, 32, 32), 90, dtype=torch.uint8)
-    changed = augmentation(pixels, torch.Generator().manual_seed(0))
+    changed = augmentation(pixels, torch.Generator().manual_seed(0), torch.arange(16) % 2 == 0)
     assert changed.shape == pixels.shape
     assert changed.dtype == torch.uint8
     assert set(changed.unique().tolist()) == ({90, 127} if augmentation.blank else {90})
 
 
-def test_mirroring_can_be_left_out() -> None:
+def test_mirroring_turns_the_pictures_that_are_named_and_can_be_left_out() -> None:
     pixels = torch.arange(32, dtype=torch.uint8).repeat(64, 3, 32, 1)
-    moved = Augmentation(mirror=False, shift=0.0)(pixels, torch.Generator().manual_seed(0))
-    assert torch.equal(moved, pixels)
-    mirrored = Augmentation(shift=0.0)(pixels, torch.Generator().manual_seed(0))
-    flipped = (mirrored == pixels.flip(3)).flatten(1).all(dim=1)
-    assert 16 < flipped.sum() < 48
-    assert torch.equal(mirrored[~flipped], pixels[~flipped])
+    turned = torch.arange(64) % 3 == 0
+    generator = torch.Generator().manual_seed(0)
+    assert torch.equal(Augmentation(mirror=False, shift=0.0)(pixels, generator, turned), pixels)
+    for zoom in (0.0, 1e-9):
+        moved = Augmentation(shift=0.0, zoom=zoom)(pixels, generator, turned)
+        assert torch.equal(moved, torch.where(turned[:, None, None, None], pixels.flip(3), pixels))
+
+
+def test_each_picture_is_seen_from_both_sides_in_two_epochs(folder: Path) -> None:
+    batches = _batches(folder, Augmentation(shift=0.0))
+    plain = {tuple(x.flatten().tolist()) for (rows,), _ in batches.epoch() for x in rows}
+    seen = [{tuple(x.flatten().tolist()) for (rows,), _ in batches.epoch(seed) for x in rows} for seed in (7, 8)]
+    mirrored = {tuple(x.flip(2).flatten().tolist()) for (rows,), _ in batches.epoch() for x in rows}
+    assert seen[0] | seen[1] == plain | mirrored
+    assert seen[0] & plain
+    assert seen[0] & mirrored
 
 
 def test_download_without_a_network_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

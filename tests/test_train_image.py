@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from torchvision.models import get_model
 
+import pyclassify
 from tests import drawing
 from train import image as command
 
@@ -43,9 +45,10 @@ def test_the_tutorials_program_is_what_it_was() -> None:
     assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
 
 
+@pytest.mark.parametrize("name", ["small_convnet", "whitened_convnet"])
 @pytest.mark.parametrize("size_px", [32, 64, 128, 160, 224])
-def test_the_default_network_takes_every_size(size_px: int) -> None:
-    network = command.models.build("small_convnet", labels=4, size_px=size_px, widths=(8, 8, 8)).eval()
+def test_our_networks_take_every_size(name: str, size_px: int) -> None:
+    network = command.models.build(name, labels=4, size_px=size_px, widths=(8, 8, 8)).eval()
     assert network(torch.zeros(1, 3, size_px, size_px)).shape == (1, 4)
 
 
@@ -72,7 +75,7 @@ def test_a_folder_without_splits_trains_with_the_default_model(tmp_path: Path) -
     folder = drawing.picture_folder(tmp_path / "plain", per_label=5, parts=())
     command.main(["--data", str(folder), "--out", str(tmp_path / "out"), "--epochs", "1", "--size", "64"])
     info = json.loads((tmp_path / "out" / "config.json").read_text())
-    assert info["model"] == {"name": "small_convnet", "arguments": {"size_px": 64}}
+    assert info["model"] == {"name": command.models.DEFAULT, "arguments": {"size_px": 64}}
     assert info["transform"]["size_px"] == 64
 
 
@@ -82,7 +85,11 @@ def test_a_folder_without_splits_trains_with_the_default_model(tmp_path: Path) -
         (["--epochs", "0"], "must be at least 1"),
         (["--epochs", "ten"], "invalid whole number value"),
         (["--learning-rate", "-1"], "must be above 0"),
-        (["--model", "resnet"], "invalid choice"),
+        (["--model", "resnet"], "no network for pictures named 'resnet'; perhaps resnet"),
+        (["--weights", "none"], "--weights is for torchvision's networks"),
+        (["--model", "resnet18", "--weights", "missing.pth"], "there is no file missing.pth"),
+        (["--model", "vit_b_16", "--size", "64"], "vit_b_16 takes pictures of 224 x 224 pixels alone"),
+        (["--model", "alexnet", "--weights", "none", "--size", "32"], "give a larger --size"),
         (["--size", "33"], "invalid choice"),
         (["--test-fraction", "1"], "between 0 and 1"),
         (["--device", "tpu"], "device 'tpu' is unknown"),
@@ -209,6 +216,108 @@ def test_the_same_seed_gives_the_same_weights(folder: Path, tmp_path: Path) -> N
     for name in ("a", "b"):
         command.main(_arguments(folder, tmp_path / name, "--seed", "3", "--device", "cpu"))
     assert (tmp_path / "a" / "model.safetensors").read_bytes() == (tmp_path / "b" / "model.safetensors").read_bytes()
+
+
+def _published(path: Path) -> Path:
+    """Weights with a thousand labels, as torchvision has them."""
+    torch.manual_seed(3)
+    network = get_model("mnasnet0_5", weights=None)
+    for each in network.modules():
+        if isinstance(each, torch.nn.BatchNorm2d):  # random weights are far from these statistics otherwise
+            each.momentum = None
+    with torch.no_grad():
+        network.train()(torch.randn(16, 3, 64, 64))
+    torch.save(network.state_dict(), path)
+    return path
+
+
+def _small_arguments(folder: Path, out: Path, *more: str) -> list[str]:
+    small = ["--model", "mnasnet0_5", "--size", "32", "--epochs", "2", "--device", "cpu"]
+    return ["--data", str(folder), "--out", str(out), *small, *more]
+
+
+def test_a_network_of_torchvision_begins_with_a_file(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = _published(tmp_path / "published.pth")
+    command.main(_small_arguments(folder, tmp_path / "out", "--weights", str(file), "--about", "Drawn."))
+    remark = "The training began with the weights in published.pth."
+    assert remark in capsys.readouterr().out
+    file.unlink()
+    monkeypatch.setattr("torchvision.models.get_model_weights", None)  # a checkpoint is used without
+    classifier = pyclassify.load(tmp_path / "out")
+    answers = classifier.predict([folder / "test" / "red" / "0.png", folder / "test" / "blue" / "0.png"])
+    assert [each.label for each in answers] == ["red", "blue"]
+    info = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert info["model"] == {"name": "mnasnet0_5", "arguments": {"size_px": 32}}
+    assert info["transform"]["crop"] == 0.875
+    assert info["transform"]["mean"] == [0.485, 0.456, 0.406]
+    assert f"Drawn. {remark}" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_a_network_of_torchvision_begins_with_nothing(folder: Path, tmp_path: Path) -> None:
+    command.main(_small_arguments(folder, tmp_path / "out", "--weights", "none"))
+    assert "began with" not in (tmp_path / "out" / "README.md").read_text()
+    assert pyclassify.load(tmp_path / "out").labels == ["blue", "green", "red"]
+
+
+def test_going_on_needs_no_weights_and_ends_the_same(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = _published(tmp_path / "published.pth")
+    more = ["--weights", str(file)]
+    command.main(_small_arguments(folder, tmp_path / "whole", *more))
+    finish = command.pipeline.ProgressBar.finish_epoch
+
+    def stop(self: object, result: object) -> None:
+        finish(self, result)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command.pipeline.ProgressBar, "finish_epoch", stop)
+    with pytest.raises(SystemExit, match="130"):
+        command.main(_small_arguments(folder, tmp_path / "stopped", *more))
+    monkeypatch.setattr(command.pipeline.ProgressBar, "finish_epoch", finish)
+    file.unlink()
+    with pytest.raises(SystemExit, match="2"):
+        command.main(_small_arguments(folder, tmp_path / "stopped", "--resume", "--weights", "none"))
+    command.main(_small_arguments(folder, tmp_path / "stopped", "--resume", *more))
+    a, b = (safetensors.torch.load_file(tmp_path / name / "model.safetensors") for name in ("whole", "stopped"))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize(
+    ("name", "examples", "batch_size", "epochs"),
+    [("resnet18", 60, 8, 20), ("resnet18", 300, 16, 16), ("resnet18", 50_000, 32, 3), ("vit_h_14", 300, 4, 4)],
+)
+def test_trainings_that_begin_with_weights_are_short(name: str, examples: int, batch_size: int, epochs: int) -> None:
+    size_px = command.weights.preset(name).size_px
+    begun = command._torchvision_defaults(examples, size_px, is_adapted=True)
+    assert (begun["batch_size"], begun["epochs"]) == (batch_size, epochs)
+    nothing = command._torchvision_defaults(examples, size_px, is_adapted=False)
+    assert nothing["epochs"] > epochs
+    for defaults in (begun, nothing):
+        command.shared.TrainConfig(**defaults)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["small_convnet", command.models.DEFAULT])
+def test_a_rare_label_is_learned(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    counts = {"disc": 200, "square": 200, "triangle": 6}
+    folder = drawing.shape_folder(tmp_path / "data", {"train": counts, "test": dict.fromkeys(counts, 40)})
+    command.main(["--data", str(folder), "--out", str(tmp_path / "out"), "--model", model, "--epochs", "12"])
+    assert "Some labels have far fewer pictures" in capsys.readouterr().out
+    scores = json.loads((tmp_path / "out" / "config.json").read_text())["scores"]["per_label"]
+    assert scores["triangle"]["recall"] > 0.6
+    assert min(scores["disc"]["recall"], scores["square"]["recall"]) > 0.9
+
+
+@pytest.mark.slow
+def test_twenty_pictures_of_each_label_are_enough_for_the_default(tmp_path: Path) -> None:
+    counts = dict.fromkeys(drawing.SHAPES, 20)
+    folder = drawing.shape_folder(tmp_path / "data", {"train": counts, "test": dict.fromkeys(counts, 40)})
+    command.main(["--data", str(folder), "--out", str(tmp_path / "out")])
+    scores = json.loads((tmp_path / "out" / "config.json").read_text())["scores"]
+    assert scores["accuracy"] > 0.9
 
 
 @pytest.mark.slow

@@ -18,14 +18,29 @@ from pyclassify.device import NAMES as DEVICES
 from pyclassify.device import fast_dtype, pick
 from pyclassify.errors import ConfigError, PyClassifyError
 from pyclassify.examples import printable
-from pyclassify.training import PRECISIONS, TrainConfig
+from pyclassify.training import COMPILING, MOST_EPOCHS, MOST_MINUTES, PRECISIONS, TrainConfig
 
 MOST = 1_000_000_000
 """No whole number that is given may be larger; its products must fit into 64 bits."""
 
 
-def add_common(parser: argparse.ArgumentParser, *, models: Sequence[str], default: str) -> None:
-    """Add what pictures and text have in common, under headings."""
+def add_common(
+    parser: argparse.ArgumentParser, *, default: str, models: Sequence[str] | None = None, model_help: str = ""
+) -> None:
+    """Add what pictures and text have in common, under headings.
+
+    Args:
+        parser: that is added to.
+        default: the model where none is named.
+        models: all there are; none where they are too many to be listed, and the caller checks the name.
+        model_help: what is said of them instead.
+    """
+    _add_result(parser)
+    _add_training(parser, models, default, model_help)
+    _add_running(parser)
+
+
+def _add_result(parser: argparse.ArgumentParser) -> None:
     result = parser.add_argument_group("result")
     result.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="the checkpoint, such as checkpoints/NAME"
@@ -40,9 +55,26 @@ def add_common(parser: argparse.ArgumentParser, *, models: Sequence[str], defaul
     )
     split.add_argument("--test-fraction", type=_fraction, default=0.2, metavar="F", help="of all data (default: 0.2)")
 
+
+def _add_training(parser: argparse.ArgumentParser, models: Sequence[str] | None, default: str, model_help: str) -> None:
     model = parser.add_argument_group("model and training (the defaults suit the model and the data)")
-    model.add_argument("--model", choices=models, default=default, help=f"default: {default}")
-    model.add_argument("--epochs", type=_whole, metavar="N", help="passes over the training data")
+    model.add_argument(
+        "--model",
+        choices=models,
+        default=default,
+        metavar=None if models else "NAME",
+        help=model_help or f"default: {default}",
+    )
+    length = model.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=_whole, metavar="N", help="passes over the training data")
+    length.add_argument(
+        "--minutes",
+        type=_minutes,
+        metavar="N",
+        help="plan as many epochs as fit into N minutes on this machine, and plan anew after each; at most"
+        f" {MOST_EPOCHS} times the default number of epochs, and where not even one fits, a part of one."
+        " Reading the data before and the test after are not counted",
+    )
     model.add_argument("--batch-size", type=_whole, metavar="N", help="examples per step")
     model.add_argument("--learning-rate", type=_positive, metavar="X", help="its highest value")
     model.add_argument(
@@ -50,6 +82,8 @@ def add_common(parser: argparse.ArgumentParser, *, models: Sequence[str], defaul
     )
     model.add_argument("--seed", type=int, default=0, metavar="N", help="of splits, weights and order (default: 0)")
 
+
+def _add_running(parser: argparse.ArgumentParser) -> None:
     run = parser.add_argument_group("running")
     run.add_argument("--device", default="auto", metavar="NAME", help=f"{', '.join(DEVICES)} (default: auto)")
     run.add_argument(
@@ -57,6 +91,12 @@ def add_common(parser: argparse.ArgumentParser, *, models: Sequence[str], defaul
         choices=("auto", *PRECISIONS),
         default="auto",
         help="bfloat16 is faster where the device has it; auto finds out",
+    )
+    run.add_argument(
+        "--compile",
+        choices=COMPILING,
+        default="auto",
+        help="compile the training steps with torch.compile; auto does on a GPU where the training is long enough",
     )
     run.add_argument("--resume", action="store_true", help="go on where an interrupted training stopped")
 
@@ -75,6 +115,13 @@ def _positive(text: str) -> float:
     return number
 
 
+def _minutes(text: str) -> float:
+    number = _positive(text)
+    if number > MOST_MINUTES:
+        raise argparse.ArgumentTypeError(f"must be at most {MOST_MINUTES:,}, got {text}")
+    return number
+
+
 def _fraction(text: str) -> float:
     number = float(text)
     if not 0 < number < 1:
@@ -84,6 +131,7 @@ def _fraction(text: str) -> float:
 
 # argparse names a value's type by the function's name in "invalid ... value"
 _whole.__name__, _positive.__name__, _fraction.__name__ = "whole number", "number", "number"
+_minutes.__name__ = "number"
 
 
 def check_common(options: argparse.Namespace) -> None:
@@ -127,12 +175,13 @@ def train_config(options: argparse.Namespace, defaults: Mapping[str, Any], *, au
         defaults: arguments of TrainConfig.
         autocast: whether the model gains from a shorter number format where the device has one.
     """
-    names = ("epochs", "batch_size", "learning_rate", "patience")
+    names = ("epochs", "minutes", "batch_size", "learning_rate", "patience")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     precision = options.precision
     if precision == "auto":
         precision = str(fast_dtype(pick(options.device))).removeprefix("torch.") if autocast else "float32"
-    return TrainConfig(**{**defaults, **given, "seed": options.seed, "precision": precision})
+    asked = {"seed": options.seed, "precision": precision, "compiling": options.compile}
+    return TrainConfig(**{**defaults, **given, **asked})
 
 
 def command_line(module: str, arguments: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from pyclassify import card, checkpoint, evaluation, provenance, training
+from pyclassify import card, checkpoint, evaluation, provenance, report, training
 from pyclassify.device import describe
 from pyclassify.examples import Batches, Splits
 from train.options import state_path
@@ -93,8 +93,16 @@ def run(job: Job) -> None:
     majority = Counter(job.splits.train.label_ids).most_common(1)[0][0]
     scores = evaluation.score(logits, label_ids, labels=job.splits.labels, majority_id=majority)
     info = _info(job, epochs, scores, kept_as, duration_s)
-    text = card.write(job.out.name, info, skipped=job.splits.skipped, about=job.about, data_license=job.data_license)
-    checkpoint.save(job.out, info=info, weights=weights, transform=job.transform, card=text)
+    pictures = {report.CURVES: report.curves(info["training"])}
+    text = card.write(
+        job.out.name,
+        info,
+        skipped=job.splits.skipped,
+        about=job.about,
+        data_license=job.data_license,
+        pictures=tuple(pictures),
+    )
+    checkpoint.save(job.out, info=info, weights=weights, transform=job.transform, card=text, pictures=pictures)
     shutil.rmtree(job.state_path.parent, ignore_errors=True)
     _report(job, scores)
 
@@ -112,6 +120,7 @@ def _fit(job: Job) -> list[training.EpochResult]:
             resume=job.resume,
             fingerprint=job.fingerprint(),
             on_batch=bar.update,
+            on_note=bar.say,
         ):
             bar.finish_epoch(result)
             results.append(result)
@@ -161,6 +170,11 @@ def _info(
             "weights": kept_as,
         },
         "versions": provenance.versions(),
+        "card": {
+            "about": job.about,
+            "data_license": job.data_license,
+            "skipped": [asdict(each) for each in splits.skipped],
+        },
     }
 
 

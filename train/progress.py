@@ -16,7 +16,7 @@ class ProgressBar:
     """Draws on stderr where that is a terminal; prints one line per finished epoch to stdout anyway."""
 
     def __init__(self, train: Batches, *, things: str) -> None:
-        self._examples = train.examples
+        self._examples, self._batches = train.examples, len(train)
         self._things = things
         self._bar: tqdm[None] | None = None
 
@@ -32,7 +32,7 @@ class ProgressBar:
         """Move the bar to where the epoch stands."""
         if self._bar is None:
             self._bar = tqdm(
-                total=self._examples,
+                total=round(self._examples * progress.batches / self._batches),  # of a cut epoch it is a part
                 desc=f"epoch {progress.epoch}",
                 unit=f" {self._things}",
                 leave=False,
@@ -42,6 +42,11 @@ class ProgressBar:
             )
         self._bar.set_postfix_str(f"loss {progress.loss:.4f}, accuracy {progress.accuracy:.3f}", refresh=False)
         self._bar.update(progress.examples - self._bar.n)
+
+    def say(self, note: str) -> None:
+        """Print a line that belongs to no epoch."""
+        self._close()
+        print(note, flush=True)
 
     def finish_epoch(self, result: EpochResult) -> None:
         """Close the bar and print the epoch's line."""

@@ -26,33 +26,35 @@ class Augmentation:
     zoom: float = 0.0
     blank: float = 0.0
 
-    def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, pixels: Tensor, generator: torch.Generator, mirrored: Tensor) -> Tensor:
         """(N, 3, S, S) uint8 to the same shape and type.
 
         The draws come from the CPU generator, so that a seed gives the same draws on every device.
+
+        Args:
+            pixels: N pictures.
+            generator: of the draws.
+            mirrored: (N,) bool, which of them are mirrored, if any are.
         """
-        moved = self._zoomed(pixels, generator) if self.zoom else self._shifted(pixels, generator)
+        turned = mirrored & self.mirror
+        moved = self._zoomed(pixels, turned, generator) if self.zoom else self._shifted(pixels, turned, generator)
         return self._blanked(moved, generator) if self.blank else moved
 
-    def _mirrored(self, count: int, generator: torch.Generator) -> Tensor:
-        draws = torch.randint(0, 2, (count,), generator=generator).bool()
-        return draws if self.mirror else torch.zeros_like(draws)
-
-    def _shifted(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
+    def _shifted(self, pixels: Tensor, mirrored: Tensor, generator: torch.Generator) -> Tensor:
         count, _, side, _ = pixels.shape
         reach = min(round(self.shift * side), side - 1)
         offsets = torch.randint(-reach, reach + 1, (2, count, 1), generator=generator)
         rows, columns = _reflected(torch.arange(side) + offsets, side)  # each (N, S)
-        columns = torch.where(self._mirrored(count, generator)[:, None], columns.flip(1), columns)
+        columns = torch.where(mirrored[:, None], columns.flip(1), columns)
         rows, columns = rows.to(pixels.device), columns.to(pixels.device)
         picked = torch.arange(count, device=pixels.device)[:, None, None]
         # advanced indices around a slice: (N, S, S, 3), which is channels_last once the channels are moved back
         return pixels[picked, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
-    def _zoomed(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
+    def _zoomed(self, pixels: Tensor, mirrored: Tensor, generator: torch.Generator) -> Tensor:
         count = len(pixels)
         scale = 1 - self.zoom * torch.rand(count, generator=generator)
-        sign = 1 - 2 * self._mirrored(count, generator).float()
+        sign = 1 - 2 * mirrored.float()
         room = 1 - scale + self.shift
         shift = (2 * torch.rand(count, 2, generator=generator) - 1) * room[:, None]
         theta = torch.zeros(count, 2, 3)

@@ -25,6 +25,9 @@ from pyclassify.image.files import check_counts, check_same_labels, find, find_p
 from pyclassify.image.transform import ImageTransform
 
 SIZES_PX = (32, 64, 128, 160, 224)
+EVEN_ENOUGH = 5.0
+"""Up to this ratio of the most frequent label to the rarest, pictures are drawn as often as they are there."""
+
 IN_MEMORY_BYTES = 4 * 2**30
 """Decoded pictures beyond this many bytes are kept in a temporary file that is mapped into memory."""
 
@@ -184,12 +187,19 @@ class ImageBatches:
         self._transform = transform
         self._batch_size = batch_size
         self._augmentation: Augmentation | None = None
+        self._shares: Tensor | None = None
         self._device = device or torch.device("cpu")
 
     def with_augmentation(self, augmentation: Augmentation | None) -> ImageBatches:
         """The same batches, augmented in each epoch that has a seed."""
         result = copy.copy(self)
         result._augmentation = augmentation
+        return result
+
+    def with_rare_labels_more_often(self) -> ImageBatches:
+        """The same batches, drawn by `drawing_shares` in each epoch that has a seed."""
+        result = copy.copy(self)
+        result._shares = drawing_shares(self._label_ids)
         return result
 
     @property
@@ -201,11 +211,65 @@ class ImageBatches:
         return math.ceil(self.examples / self._batch_size)
 
     def epoch(self, seed: int | None = None) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-        """One pass: shuffled and augmented with a seed, in order and as they are without."""
+        """One pass: shuffled and augmented with a seed, in order and as they are without.
+
+        With a seed the batches are as large as each other, give or take one: a last one of a single picture would weigh
+        as much as a full one, and batch norm could make nothing of it.
+        """
         generator = torch.Generator().manual_seed(seed) if seed is not None else None
-        order = torch.arange(self.examples) if generator is None else torch.randperm(self.examples, generator=generator)
-        for positions in torch.split(order, self._batch_size):
+        order = torch.arange(self.examples) if generator is None else self._order(generator)
+        mirrored = self._mirrored(seed or 0)
+        parts = torch.split(order, self._batch_size) if generator is None else torch.tensor_split(order, len(self))
+        for positions in parts:
             pixels = self._pixels[positions].to(self._device)
             if generator is not None and self._augmentation is not None:
-                pixels = self._augmentation(pixels, generator)
+                pixels = self._augmentation(pixels, generator, mirrored[positions])
             yield (self._transform.normalise(pixels),), self._label_ids[positions].to(self._device)
+
+    def _mirrored(self, seed: int) -> Tensor:
+        """(N,) bool: half of all pictures, and the other half with the next seed.
+
+        So each is seen from both sides in two epochs, which takes fewer epochs than a draw for each anew (Jordan 2024,
+        "94% on CIFAR-10 in 3.29 seconds on a single GPU").
+        """
+        first = torch.randint(0, 2, (self.examples,), generator=torch.Generator().manual_seed(0)).bool()
+        return first if seed % 2 else ~first
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        order = torch.randperm(self.examples, generator=generator)
+        return order if self._shares is None else _drawn(order, self._shares, generator)
+
+
+def drawing_shares(label_ids: Tensor) -> Tensor | None:
+    """How often each picture is to be drawn while training, where some labels are far rarer than others.
+
+    A label with n pictures is drawn in proportion to the square root of n: at 1 to 50 the rare label fills an eighth of
+    the batches instead of a fiftieth, and its few pictures are repeated seven times as often as the others, not fifty
+    times, which would have them learned by heart (Mikolov et al. 2013 and Mahajan et al. 2018 draw so for the same
+    reason). Only the training is drawn so: validation and test data stay as they are.
+
+    Args:
+        label_ids: (N,) int64.
+
+    Returns:
+        (N,) float64 that sums to 1; none where no label has more than EVEN_ENOUGH times the pictures of another.
+    """
+    counts = torch.bincount(label_ids).double()
+    present = counts[counts > 0]
+    if not len(present) or present.max() <= EVEN_ENOUGH * present.min():
+        return None
+    shares = counts[label_ids].rsqrt()
+    return shares / shares.sum()
+
+
+def _drawn(order: Tensor, shares: Tensor, generator: torch.Generator) -> Tensor:
+    """As many positions as there are in `order`, each as often as its share says, give or take one.
+
+    One random start and then equal steps along the cumulated shares (systematic sampling, Madow and Madow 1944): an
+    independent draw for each place would leave out a third of the rare pictures by chance.
+    """
+    count = len(order)
+    ends = shares[order].cumsum(0)
+    points = (torch.arange(count) + torch.rand(1, generator=generator)) / count
+    drawn = torch.searchsorted(ends / ends[-1], points.double(), right=True).clamp(max=count - 1)
+    return order[drawn][torch.randperm(count, generator=generator)]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pyclassify.errors import ConfigError
+from pyclassify.examples import printable
+from pyclassify.image.whitened import WhitenedConvNet
 
-DEFAULT = "small_convnet"
+DEFAULT = "whitened_convnet"
 
 LOGIT_SCALE = 8.0
 """The largest of each map is large; undivided, the logits of the first steps would saturate the softmax."""
@@ -98,26 +101,69 @@ class _Stage(nn.Module):
         return result
 
 
-_NETWORKS: dict[str, type[nn.Module]] = {"simple_cnn": SimpleCnn, DEFAULT: SmallConvNet}
+_NETWORKS: dict[str, type[nn.Module]] = {
+    "simple_cnn": SimpleCnn,
+    "small_convnet": SmallConvNet,
+    DEFAULT: WhitenedConvNet,
+}
 NAMES = tuple(_NETWORKS)
+
+
+def check_name(name: str) -> None:
+    """Check that there is such a network, here or in torchvision.
+
+    Raises:
+        ConfigError: there is none; names that come near are told.
+    """
+    if name in NAMES:
+        return
+    from pyclassify.image import weights  # torchvision takes a second to import, and our own networks do without
+
+    known = (*NAMES, *weights.names())
+    if name not in known:
+        near = difflib.get_close_matches(name[:100], known, n=5, cutoff=0.5)
+        meant = f"perhaps {', '.join(near)}" if near else f"there are {', '.join(NAMES)}, resnet18"
+        raise ConfigError(
+            f"there is no network for pictures named {printable(name[:100])!r}; {meant}, or any other of torchvision's"
+            " networks for classification."
+        )
 
 
 def build(name: str, *, labels: int, **arguments: Any) -> nn.Module:
     """A new network with random weights.
 
     Args:
-        name: one of NAMES.
+        name: one of NAMES, or of torchvision's networks (`weights.names`).
         labels: K, the number of logits.
         arguments: what the network takes besides, such as size_px.
 
     Raises:
         ConfigError: the name is unknown or an argument does not fit.
     """
-    if name not in _NETWORKS:
-        raise ConfigError(f"there is no network for pictures named {name!r}; there are {', '.join(NAMES)}.")
+    check_name(name)
     if "widths" in arguments:  # JSON has lists
         arguments["widths"] = tuple(arguments["widths"])
     try:
-        return _NETWORKS[name](labels=labels, **arguments)
+        if name in _NETWORKS:
+            return _NETWORKS[name](labels=labels, **arguments)
+        from pyclassify.image.pretrained import Pretrained
+
+        return Pretrained(name=name, labels=labels, **arguments)
     except TypeError as error:
         raise ConfigError(f"the network {name} cannot be built: {error}.") from error
+
+
+@torch.no_grad()
+def check_takes(model: nn.Module, size_px: int) -> None:
+    """Check that a network has an answer to pictures of this size.
+
+    Raises:
+        ConfigError: it has none, as its layers leave nothing of so small a picture.
+    """
+    was_training = model.training
+    try:
+        model.eval()(torch.zeros(1, 3, size_px, size_px))
+    except RuntimeError as error:
+        raise ConfigError(f"the network cannot take pictures of {size_px} pixels; give a larger --size.") from error
+    finally:
+        model.train(was_training)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -28,6 +29,7 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 
 SMALLER = "Make it smaller first."
 FITS = ("crop", "stretch")
+INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 Result = TypeVar("Result")
 Picture = str | Path | Image.Image | np.ndarray[Any, Any]
@@ -42,18 +44,26 @@ class ImageTransform:
         mean: per channel, on the scale 0 to 1, subtracted.
         std: per channel, on the scale 0 to 1, divided by.
         fit: "crop" keeps the aspect and takes the middle square; "stretch" squeezes all of the picture into a square.
+        crop: share of the middle square's sides that "crop" keeps, the rest being margin.
+        interpolation: one of INTERPOLATIONS.
     """
 
     size_px: int
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     fit: str = "crop"
+    crop: float = 1.0
+    interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
         if not 8 <= self.size_px <= 1024:
             raise ConfigError(f"size_px must be between 8 and 1024, got {self.size_px}")
         if self.fit not in FITS:
             raise ConfigError(f"fit must be one of {', '.join(FITS)}, got {self.fit!r}")
+        if not 0.1 <= self.crop <= 1 or (self.fit == "stretch" and self.crop != 1):
+            raise ConfigError(f"crop must be between 0.1 and 1, and 1 where fit is stretch, got {self.crop}")
+        if self.interpolation not in INTERPOLATIONS:
+            raise ConfigError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {self.interpolation!r}")
 
     def __call__(self, picture: Picture) -> Prepared:
         """One picture as (3, H, W) uint8 with H = W = size_px.
@@ -65,17 +75,18 @@ class ImageTransform:
         Raises:
             InputError: it is no picture, is damaged, or has more than MAX_PIXELS pixels.
         """
-        image, notes = open_picture(picture, at_least_px=2 * self.size_px)
+        image, notes = open_picture(picture, at_least_px=math.ceil(2 * self.size_px / self.crop))
         pixels = np.array(self._resize(image), dtype=np.uint8)
         return Prepared(torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), notes)
 
     def _resize(self, image: Image.Image) -> Image.Image:
         size = (self.size_px, self.size_px)
-        if image.size == size:
+        method = INTERPOLATIONS[self.interpolation]
+        if image.size == size and self.crop == 1:
             return image
         if self.fit == "stretch":
-            return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
-        return ImageOps.fit(image, size, Image.Resampling.BILINEAR)
+            return image.resize(size, method, reducing_gap=3.0)
+        return ImageOps.fit(image, size, method, bleed=(1 - self.crop) / 2)
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """(N, 3, H, W) uint8 to float32 of the same shape, on the pixels' device."""
@@ -95,7 +106,14 @@ class ImageTransform:
     def from_config(cls, config: dict[str, Any]) -> Self:
         """The transform that `config` was taken of."""
         mean, std = ((float(r), float(g), float(b)) for r, g, b in (config["mean"], config["std"]))
-        return cls(size_px=int(config["size_px"]), mean=mean, std=std, fit=str(config["fit"]))
+        return cls(
+            size_px=int(config["size_px"]),
+            mean=mean,
+            std=std,
+            fit=str(config["fit"]),
+            crop=float(config.get("crop", 1.0)),  # checkpoints of the first releases say nothing of these two
+            interpolation=str(config.get("interpolation", "bilinear")),
+        )
 
 
 def open_picture(picture: Picture, *, at_least_px: int = 0) -> tuple[Image.Image, tuple[str, ...]]:

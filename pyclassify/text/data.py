@@ -1,7 +1,8 @@
 """Labelled texts in files -> examples, vocabulary, batches and word vectors; the only module that knows torchtext.
 
-torchtext 0.6 gives the datasets, the vocabulary's order, the buckets of equal length and the vectors. Where its reader
-stops with a traceback (a ragged row, a line that is no JSON, a file in another encoding) `files.py` reads instead.
+torchtext 0.6 gives the data set to download, the vocabulary's order, the buckets of equal length and the vectors.
+Where its reader stops with a traceback (a ragged row, a line that is no JSON, a file in another encoding) `files.py`
+reads instead, and an object per row, as torchtext has, would be most of the memory that half a million texts take.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import random
 import statistics
 import tempfile
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -18,10 +20,11 @@ import numpy as np
 import torch
 import torchtext
 from torch import Tensor
+from torch.nn import functional
 from torchtext import data, datasets
 
 from pyclassify.errors import DataError
-from pyclassify.examples import Examples, Splits, split
+from pyclassify.examples import Examples, Splits, label_tensor, split
 from pyclassify.text import files
 from pyclassify.text.fetch import FAILURES, cause, drop_half_extracted, not_fetched, tamed
 from pyclassify.text.layout import check_enough, check_labels, data_name, find_parts
@@ -31,24 +34,6 @@ DATASETS = ("imdb",)
 VECTORS = tuple(sorted(name for name in torchtext.vocab.pretrained_aliases if name.startswith("glove.")))
 _LONG_WORD = 12
 _SHORT_TEXT = 200
-
-
-class _Folder(datasets.IMDB):  # type: ignore[misc]
-    """What `datasets.IMDB` reads, for any labels and texts of several lines, with a list of what was left out."""
-
-    def __init__(self, path: Path, fields: list[tuple[str, Any]], **options: str) -> None:
-        found = files.read_folder(path, encoding=options["encoding"])
-        self.skipped = found.skipped
-        data.Dataset.__init__(self, [data.Example.fromlist(pair, fields) for pair in found.pairs], fields)
-
-
-class _Table(data.TabularDataset):  # type: ignore[misc]
-    """A `TabularDataset` that lists a ragged row, which would end the original's reading, and knows encodings."""
-
-    def __init__(self, path: Path, fields: list[tuple[str, Any]], **options: str) -> None:
-        found = files.read_table(path, **options)
-        self.skipped = found.skipped
-        data.Dataset.__init__(self, [data.Example.fromlist(pair, fields) for pair in found.pairs], fields)
 
 
 def read(
@@ -89,19 +74,22 @@ def read(
     return Splits(name=data_name(Path(path)), labels=labels, skipped=skipped, seed=seed, **examples)
 
 
-def _load(parts: dict[str, Path], **options: str) -> tuple[tuple[str, ...], dict[str, Any]]:
-    label_field = data.LabelField()
-    fields = [("text", data.RawField()), ("label", label_field)]
-    sets = {part: (_Folder if place.is_dir() else _Table)(place, fields, **options) for part, place in parts.items()}
-    label_field.build_vocab(sets["train"])
-    labels = tuple(sorted(label_field.vocab.itos))
-    check_labels(labels, {part: set(found.label) for part, found in sets.items()}, parts)
+def _load(parts: dict[str, Path], *, encoding: str, **columns: str) -> tuple[tuple[str, ...], dict[str, files.Found]]:
+    sets = {
+        part: files.read_folder(place, encoding=encoding)
+        if place.is_dir()
+        else files.read_table(place, encoding=encoding, **columns)
+        for part, place in parts.items()
+    }
+    there = {part: {label for _, label in found.pairs} for part, found in sets.items()}
+    labels = tuple(sorted(there["train"]))
+    check_labels(labels, there, parts)
     return labels, sets
 
 
-def _examples(dataset: data.Dataset, labels: tuple[str, ...]) -> Examples[str]:
+def _examples(found: files.Found, labels: tuple[str, ...]) -> Examples[str]:
     ids = {label: position for position, label in enumerate(labels)}
-    return Examples(tuple(dataset.text), tuple(ids[label] for label in dataset.label))
+    return Examples(tuple(text for text, _ in found.pairs), tuple(ids[label] for _, label in found.pairs))
 
 
 def download(name: str, root: str | Path) -> Path:
@@ -179,7 +167,8 @@ class TextBatches:
     """Texts in batches, an `examples.Batches`; each text is encoded once, when this is made.
 
     With a seed an epoch is shuffled and a batch holds texts of similar length, longest first; without one the order is
-    fixed, from short to long.
+    fixed, from short to long. A batch is padded by up to an eighth beyond its longest text, so that there are a few
+    dozen shapes in all: of hundreds, each leaves memory behind that torch holds but cannot use for the next.
 
     Args:
         examples: texts that `transform` accepts.
@@ -190,17 +179,19 @@ class TextBatches:
     def __init__(self, examples: Examples[str], transform: TextTransform, *, batch_size: int) -> None:
         self.transform = transform
         self.batch_size = batch_size
-        encoded = [transform(text).tensor.numpy().astype(np.int32) for text in examples.items]
-        self._ends = np.cumsum([0, *map(len, encoded)]).tolist()
-        self._ids = torch.from_numpy(np.concatenate(encoded)) if encoded else torch.zeros(0, dtype=torch.int32)
-        fields = [("text", data.RawField(postprocessing=self._collate)), ("label", data.LabelField(use_vocab=False))]
-        rows = [data.Example.fromlist(row, fields) for row in enumerate(examples.label_ids)]
-        self._dataset = data.Dataset(rows, fields)
+        # All texts in one array: a tensor of its own for each would take several times the memory of its ids.
+        ids, ends = array("i"), array("q", [0])
+        for text in examples.items:
+            ids.extend(transform.ids(text))
+            ends.append(len(ids))
+        self._ids = torch.from_numpy(np.array(ids, dtype=np.int32))
+        self._ends = ends
+        self._label_ids = label_tensor(examples)
 
     @property
     def examples(self) -> int:
         """How many texts one pass has."""
-        return len(self._dataset)
+        return len(self._label_ids)
 
     @property
     def tokens(self) -> int:
@@ -216,22 +207,27 @@ class TextBatches:
         Yields:
             (ids (N, L) int64, lengths (N,) int64) and label ids (N,) int64.
         """
-        shuffle = seed is not None
-        batches = data.BucketIterator(
-            self._dataset,
-            self.batch_size,
-            sort_key=lambda row: self._ends[row.text + 1] - self._ends[row.text],
-            train=shuffle,
-            shuffle=shuffle,
-            sort=not shuffle,
-            sort_within_batch=shuffle,
-        )
-        batches.random_shuffler = _Shuffler(seed or 0)
-        for batch in batches:
-            yield batch.text, batch.label
+        for positions in self._positions(seed):
+            ids, lengths = self.transform.collate([self._ids[self._ends[i] : self._ends[i + 1]] for i in positions])
+            yield (functional.pad(ids, (0, -ids.shape[1] % _step(ids.shape[1]))), lengths), self._label_ids[positions]
 
-    def _collate(self, positions: Sequence[int]) -> tuple[Tensor, ...]:
-        return self.transform.collate([self._ids[self._ends[i] : self._ends[i + 1]] for i in positions])
+    def _positions(self, seed: int | None) -> Iterator[list[int]]:
+        """What torchtext's BucketIterator does, on bare positions."""
+        if seed is None:
+            yield from data.batch(sorted(range(self.examples), key=self._length), self.batch_size)
+            return
+        shuffler = _Shuffler(seed)
+        order, options = shuffler(range(self.examples)), {"shuffle": True, "sort_within_batch": True}
+        for positions in data.pool(order, self.batch_size, self._length, random_shuffler=shuffler, **options):
+            yield sorted(positions, key=self._length, reverse=True)
+
+    def _length(self, position: int) -> int:
+        return self._ends[position + 1] - self._ends[position]
+
+
+def _step(length: int) -> int:
+    """What the lengths of batches are multiples of: the power of two that is an eighth to a sixteenth of `length`."""
+    return 1 << max(0, length.bit_length() - 4)
 
 
 def vectors(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from pyclassify.errors import DataError
-from pyclassify.examples import Examples, check_part_names, printable
+from pyclassify.examples import Examples, check_part_names, copies, printable
 from pyclassify.text.files import TABLES, label_folders
 
 
@@ -80,10 +81,8 @@ def check_enough(examples: Examples[str], labels: tuple[str, ...], needed: int) 
     Raises:
         DataError: a label has fewer.
     """
-    seen: dict[str, Counter[int]] = {}
-    for text, label_id in zip(examples.items, examples.label_ids, strict=True):
-        seen.setdefault(text, Counter())[label_id] += 1
-    counts = Counter(counter.most_common(1)[0][0] for counter in seen.values())
+    _, group_labels = copies(examples)
+    counts = np.bincount(group_labels, minlength=len(labels))
     few = [label for label_id, label in enumerate(labels) if counts[label_id] < needed]
     if few:
         raise DataError(f"{_some(few)} too rare: each label needs {needed} different texts; add some or leave it out")

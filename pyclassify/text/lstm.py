@@ -60,5 +60,5 @@ class Lstm(nn.Module):
         On a CPU torch goes through packed sequences step by step, which trains several times slower.
         """
         states, _ = self.lstm(self.embedding(ids))
-        last: Tensor = states[torch.arange(len(ids), device=ids.device), lengths - 1]
+        last: Tensor = states[torch.arange(ids.shape[0], device=ids.device), lengths - 1]
         return last

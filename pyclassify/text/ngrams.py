@@ -22,10 +22,12 @@ STEP: Final = 1_000_003
 SPREAD: Final = 1_299_709
 # How many n-grams compete for a bucket; a fingerprint below 16 and the mark of an empty bucket fit into a byte.
 RIVALS: Final = 16
+MOST_ORDER: Final = 16
+MOST_BUCKETS: Final = 2**26
 # Up to this many texts, n-grams of a single one are kept, as there are few others, and all count alike.
 FEW_TEXTS: Final = 10_000
 MOST_ENTRIES: Final = 150_000_000
-"""N-grams of all texts together that the solver is given, at 8 bytes each; of more texts the first are taken."""
+"""N-grams of all texts together that the solver is given, at 28 bytes each; of more texts some are drawn."""
 
 
 class NgramTable(nn.Module):
@@ -44,12 +46,18 @@ class NgramTable(nn.Module):
         buckets: rows of the table.
         order: n-grams of 1 up to this many tokens.
         cost: what an error costs the support vector machine against large scores.
+
+    Raises:
+        ValueError: a size with which the table would be of no use, or too large for any machine.
     """
 
     fingerprints: Tensor
 
     def __init__(self, *, labels: int, buckets: int, order: int, cost: float = 1.0) -> None:
         super().__init__()
+        for size, value, most in (("order", order, MOST_ORDER), ("buckets", buckets, MOST_BUCKETS)):
+            if type(value) is not int or not 1 <= value <= most:
+                raise ValueError(f"{size} of an n-gram table must be a whole number from 1 to {most:,}, got {value!r}")
         self.labels, self.buckets, self.order, self.cost = labels, buckets, order, cost
         # Two labels need one score: for the second, against the first.
         scores = 1 if labels == 2 else labels
@@ -83,12 +91,14 @@ class NgramTable(nn.Module):
         few = batches.examples <= FEW_TEXTS
         rows, kept = self._choose(counts, totals, least=1 if few else 2)
         having = counts[:, rows] * kept
+        del counts
+        entries = int(having.sum(dtype=torch.float64))
         lacking = having.sum(dim=0) - having + 1
         having = having + 1
         ratios = (having / having.sum(dim=1, keepdim=True)).log() - (lacking / lacking.sum(dim=1, keepdim=True)).log()
         # The ratios of a few texts are mostly noise: there, all n-grams alike gave better answers in cross-validation.
         importance = ((torch.ones_like(ratios[0]) if few else ratios.abs().amax(dim=0)) * kept).cpu()
-        coefficients, intercepts = _solve(*self._matrix(batches, importance), cost=self.cost)
+        coefficients, intercepts = _solve(*self._matrix(batches, importance, entries), cost=self.cost)
         self.table.weight.copy_((torch.from_numpy(coefficients).float() * importance).T)
         self.bias.copy_(torch.from_numpy(intercepts).float())
 
@@ -105,22 +115,27 @@ class NgramTable(nn.Module):
         self.fingerprints.copy_(torch.where(best >= 0, fingerprint, RIVALS))
         return torch.arange(self.buckets, device=fingerprint.device) * RIVALS + fingerprint, best >= 0
 
-    def _matrix(self, batches: Batches, importance: Tensor) -> tuple[Any, np.ndarray[Any, Any]]:
+    def _matrix(self, batches: Batches, importance: Tensor, entries: int) -> tuple[Any, np.ndarray[Any, Any]]:
         """(N, buckets) sparse, each row's n-grams by importance over the root of their number, and (N,) label ids."""
         from scipy.sparse import csr_matrix
 
-        columns, values, ends, label_ids = [], [], [0], []
-        for (ids, lengths), label_id in batches.epoch():
+        # Made as large as needed, and in the number formats that the solver takes: it would copy any other.
+        size = min(entries, MOST_ENTRIES)
+        columns, values = np.empty(size, dtype=np.int32), np.empty(size)
+        ends, label_ids = [0], []
+        # Without a seed short texts come first; where not all can be taken, they shall be of all lengths.
+        for (ids, lengths), label_id in batches.epoch(None if size == entries else 0):
             found, weights = self.weights(ids.to(self.bias.device), lengths.to(self.bias.device))
             found, weights = found.cpu(), weights.cpu()
             counted = weights > 0
-            columns.append(found[counted].to(torch.int32).numpy())
-            values.append((weights * importance[found])[counted].numpy())
+            stop = ends[-1] + int(counted.sum())
+            if stop > size:
+                break
+            columns[ends[-1] : stop] = found[counted].numpy()
+            values[ends[-1] : stop] = (weights * importance[found])[counted].numpy()
             ends.extend((ends[-1] + counted.sum(dim=1).cumsum(dim=0)).tolist())
             label_ids.append(label_id.cpu().numpy())
-            if ends[-1] > MOST_ENTRIES:
-                break
-        matrix = csr_matrix((np.concatenate(values), np.concatenate(columns), ends), (len(ends) - 1, self.buckets))
+        matrix = csr_matrix((values[: ends[-1]], columns[: ends[-1]], ends), (len(ends) - 1, self.buckets))
         return matrix, np.concatenate(label_ids)
 
     def weights(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
-from pyclassify.errors import DataError
 from pyclassify.examples import Batches
+from pyclassify.training.budget import Pace, explanation, measured_pace, plan_epoch, tried_pace
+from pyclassify.training.compiling import Compiled, pays
 from pyclassify.training.config import EpochResult, Progress, TrainConfig
-from pyclassify.training.inference import autocast, evaluate, to_device
-from pyclassify.training.state import Run, read_state, start, write_state
-
-
-@runtime_checkable
-class Prepares(Protocol):
-    """A model that wants to see all training examples once before the first step."""
-
-    def prepare(self, batches: Batches) -> None:
-        """Count, or whatever is needed."""
-
-
-@runtime_checkable
-class Tunes(Protocol):
-    """A model with a few numbers that are set on validation data after each epoch."""
-
-    def tune(self, batches: Batches) -> None:
-        """Set them."""
+from pyclassify.training.inference import evaluate
+from pyclassify.training.optimisation import rate_share, set_rates
+from pyclassify.training.passes import Plan, check_finite, one_pass, seeded
+from pyclassify.training.state import Prepares, Run, Tunes, read_state, start, write_state
 
 
 def fit(
@@ -47,6 +33,8 @@ def fit(
     resume: bool = False,
     fingerprint: str = "",
     on_batch: Callable[[Progress], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[EpochResult]:
     """Fit the model, epoch after epoch; when the iteration ends, the model has the weights of the best epoch.
 
@@ -65,6 +53,8 @@ def fit(
         resume: go on from `state_path`; earlier epochs are yielded again from the file.
         fingerprint: names data and options; going on with another one is refused.
         on_batch: called now and then while an epoch runs.
+        on_note: told in a sentence what a person should know, such as what a budget comes to.
+        clock: seconds from any beginning.
 
     Yields:
         One result per epoch.
@@ -75,15 +65,15 @@ def fit(
         DataError: the loss is no longer a number.
     """
     device = device or torch.device("cpu")
-    model.to(device)
-    if not resume and isinstance(model, Prepares):
-        _seeded(config.seed, lambda: model.prepare(train))
-    run = start(model, config, steps=max(1, config.epochs * len(train)))
-    if resume:
-        run.restore(read_state(state_path, fingerprint, device))
-        yield from run.results
-    while len(run.results) < config.epochs and not _is_stuck(run.results, config.patience):
-        run.results.append(_one_epoch(run, train, validation, config, on_batch))
+    task = _Task(train, validation, config, on_batch, on_note or (lambda _: None), clock)
+    run, pace = _begin(model.to(device), task, read_state(state_path, fingerprint, device) if resume else None)
+    yield from run.results
+    since = clock()
+    while run.progress < 1 and not _is_stuck(run.results, config.patience):
+        run.other_s += clock() - since
+        plan = plan_epoch(run, config, train, pace)
+        run.results.append(_one_epoch(run, task, plan))
+        since, run.progress, pace = clock(), plan.end, measured_pace(run.results, train)
         if run.results[-1].is_best:
             run.best_weights = copy.deepcopy(run.evaluated.state_dict())
         if state_path is not None:
@@ -93,104 +83,69 @@ def fit(
     model.eval()
 
 
-def _seeded(seed: int, call: Callable[[], Any]) -> Any:
-    """Run `call` with every random generator set from the seed, and set back afterwards."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        return call()
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What stays the same while a model is fitted."""
+
+    train: Batches
+    validation: Batches
+    config: TrainConfig
+    on_batch: Callable[[Progress], None] | None
+    say: Callable[[str], None]
+    clock: Callable[[], float]
+
+
+def _begin(model: nn.Module, task: _Task, state: dict[str, Any] | None) -> tuple[Run, Pace | None]:
+    """A run before its next epoch, and the pace that this epoch is planned by where one is needed."""
+    config, began = task.config, task.clock()
+    if state is None and isinstance(model, Prepares):
+        seeded(config.seed, lambda: model.prepare(task.train))
+    run = start(model, config)
+    device = next(model.parameters()).device
+    pace = None
+    if state is not None:
+        run.restore(state)
+        pace = measured_pace(run.results, task.train)
+    elif config.minutes or (config.compiling == "auto" and device.type == "cuda"):
+        pace = tried_pace(run, task.train, task.validation, config, task.clock)
+    if state is None:
+        planned_s = 60 * config.minutes or (config.epochs * pace.epoch_s(len(task.train)) if pace else 0.0)
+        run.compiled = pays(config, device, planned_s)
+    if run.compiled:
+        run.forward = Compiled(model, task.say)
+    run.other_s += task.clock() - began
+    if state is None and pace is not None and config.minutes:
+        task.say(explanation(plan_epoch(run, config, task.train, pace), config, task.train, pace))
+    return run, pace
 
 
 def _is_stuck(results: list[EpochResult], patience: int) -> bool:
     return bool(patience) and len(results) > patience and not any(each.is_best for each in results[-patience:])
 
 
-def _one_epoch(
-    run: Run,
-    train: Batches,
-    validation: Batches,
-    config: TrainConfig,
-    on_batch: Callable[[Progress], None] | None,
-) -> EpochResult:
-    epoch = len(run.results) + 1
-    seed = config.seed * 1_000_003 + epoch
-    began = time.perf_counter()
+def _one_epoch(run: Run, task: _Task, plan: Plan) -> EpochResult:
+    config, began = task.config, task.clock()
+    seed = config.seed * 1_000_003 + plan.epoch
+    set_rates(run.optimizer, rate_share(config.schedule, plan.start, plan.per_step))
     rate = max(group["lr"] for group in run.optimizer.param_groups)
-    loss, accuracy, train_s = _seeded(seed, lambda: _pass_over(run, train, config, epoch, seed, on_batch))
+    passed = seeded(
+        seed,
+        lambda: one_pass(run, task.train, config, plan, seed=seed, on_batch=task.on_batch, clock=task.clock),
+    )
     if isinstance(run.evaluated, Tunes):
-        run.evaluated.tune(validation)
-    validation_loss, validation_accuracy = evaluate(run.evaluated, validation, precision=config.precision)
-    _check_finite(validation_loss, epoch)
+        run.evaluated.tune(task.validation)
+    loss, accuracy = evaluate(run.evaluated, task.validation, precision=config.precision)
+    check_finite(loss, plan.epoch)
     best = max(((r.validation_accuracy, -r.validation_loss) for r in run.results), default=(-1.0, 0.0))
     return EpochResult(
-        epoch=epoch,
-        epochs=config.epochs,
-        train_loss=loss,
-        train_accuracy=accuracy,
-        validation_loss=validation_loss,
-        validation_accuracy=validation_accuracy,
+        epoch=plan.epoch,
+        epochs=plan.epochs,
+        train_loss=passed.loss,
+        train_accuracy=passed.accuracy,
+        validation_loss=loss,
+        validation_accuracy=accuracy,
         learning_rate=rate,
-        examples_per_s=train.examples / train_s,
-        duration_s=time.perf_counter() - began,
-        is_best=(validation_accuracy, -validation_loss) > best,
+        examples_per_s=passed.examples / passed.duration_s,
+        duration_s=task.clock() - began,
+        is_best=(accuracy, -loss) > best,
     )
-
-
-def _pass_over(
-    run: Run,
-    train: Batches,
-    config: TrainConfig,
-    epoch: int,
-    seed: int,
-    on_batch: Callable[[Progress], None] | None,
-) -> tuple[float, float, float]:
-    """One pass with steps; mean loss, accuracy and seconds."""
-    run.model.train()
-    device = next(run.model.parameters()).device
-    loss_sum, hits, seen = torch.zeros((), device=device), torch.zeros((), device=device), 0
-    began = time.perf_counter()
-    every = max(1, len(train) // 100)  # reading a number from a GPU stalls it: now and then is enough
-    for number, batch in enumerate(train.epoch(seed), start=1):
-        inputs, label_ids = to_device(batch, device)
-        loss, logits = _step(run, inputs, label_ids, config)
-        loss_sum += loss.detach() * len(label_ids)
-        hits += (logits.detach().argmax(dim=1) == label_ids).sum()
-        seen += len(label_ids)
-        if number % every and number != len(train):
-            continue
-        mean_loss, accuracy = loss_sum.item() / seen, hits.item() / seen
-        _check_finite(mean_loss, epoch)
-        if on_batch:
-            pace = seen / (time.perf_counter() - began)
-            on_batch(
-                Progress(
-                    epoch=epoch,
-                    batch=number,
-                    batches=len(train),
-                    examples=seen,
-                    loss=mean_loss,
-                    accuracy=accuracy,
-                    examples_per_s=pace,
-                )
-            )
-    return loss_sum.item() / seen, hits.item() / seen, time.perf_counter() - began
-
-
-def _check_finite(loss: float, epoch: int) -> None:
-    if not math.isfinite(loss):
-        raise DataError(f"the loss is no longer a number in epoch {epoch}; try a lower --learning-rate.")
-
-
-def _step(run: Run, inputs: tuple[Tensor, ...], label_ids: Tensor, config: TrainConfig) -> tuple[Tensor, Tensor]:
-    with autocast(label_ids.device, config.precision):
-        logits = run.model(*inputs)
-    loss = functional.cross_entropy(logits.float(), label_ids, label_smoothing=config.label_smoothing)
-    run.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    if config.clip_norm:
-        nn.utils.clip_grad_norm_(run.model.parameters(), config.clip_norm)
-    run.optimizer.step()
-    if run.schedule is not None:
-        run.schedule.step()
-    if run.averaged is not None:
-        run.averaged.update_parameters(run.model)
-    return loss, logits

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import nn
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch import Tensor, nn
 
 from pyclassify.training.config import TrainConfig
+from pyclassify.training.muon import Muon, hidden_convolutions
 
 
 @runtime_checkable
@@ -49,28 +49,56 @@ def parameter_groups(model: nn.Module, learning_rate: float, weight_decay: float
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """The optimizer that the options name, over the model's parameter groups."""
     groups = [g for g in parameter_groups(model, config.learning_rate, config.weight_decay) if g["params"]]
+    nesterov = config.nesterov and config.momentum > 0
+    if config.optimizer == "muon":
+        groups = [part for group in groups for part in _divided(group, hidden_convolutions(model), config)]
+        return Muon(groups, lr=config.learning_rate, momentum=config.momentum, nesterov=nesterov)
     if config.optimizer == "sgd":
-        nesterov = config.nesterov and config.momentum > 0
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, nesterov=nesterov)
     make = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
     return make(groups, lr=config.learning_rate)
 
 
-def make_schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, steps: int) -> LRScheduler | None:
-    """The schedule over this many steps, or none where the rate is constant."""
-    if config.schedule == "constant":
-        return None
-    if config.schedule == "linear":
-        return LambdaLR(optimizer, lambda step: max(0.0, 1 - step / steps))
-    return LambdaLR(optimizer, lambda step: _one_cycle(step, steps))
+def _divided(group: dict[str, Any], matrices: set[Tensor], config: TrainConfig) -> list[dict[str, Any]]:
+    """A group's parameters for muon and those for sgd, as one group each where there are any."""
+    rate = group.get("lr", config.learning_rate)
+    by_muon = {
+        "params": [each for each in group["params"] if each in matrices],
+        "matrices": True,
+        "lr": rate * config.muon_rate,
+        "momentum": config.muon_momentum,
+        "nesterov": config.muon_momentum > 0,
+        "weight_decay": config.muon_weight_decay,
+    }
+    by_sgd = {"params": [each for each in group["params"] if each not in matrices], "matrices": False}
+    return [part for part in ({**group, **by_muon}, {**group, **by_sgd}) if part["params"]]
 
 
-def _one_cycle(step: int, steps: int) -> float:
-    """Share of the highest rate: up from a twenty-fifth in a fifth of the steps, then down to nearly nothing.
+def set_rates(optimizer: torch.optim.Optimizer, share: float) -> None:
+    """Set each group's rate to this share of its highest, which is the one that it began with."""
+    for group in optimizer.param_groups:
+        group["lr"] = group.setdefault("initial_lr", group["lr"]) * share
+
+
+def rate_share(schedule: str, progress: float, per_step: float) -> float:
+    """Share of the highest rate at a point of the schedule.
+
+    Args:
+        schedule: one of SCHEDULES.
+        progress: from 0 before the first step to 1 after the last.
+        per_step: progress of one step.
+    """
+    if schedule == "constant":
+        return 1.0
+    return max(0.0, 1 - progress) if schedule == "linear" else _one_cycle(progress, per_step)
+
+
+def _one_cycle(progress: float, per_step: float) -> float:
+    """Up from a twenty-fifth in a fifth of the steps, then down to nearly nothing.
 
     By hand, as torch's OneCycleLR divides by zero where there are only a few steps.
     """
-    rise = max(1.0, 0.2 * steps)
-    if step < rise:
-        return 0.04 + 0.96 * step / rise
-    return max(1e-4, (steps - step) / max(1.0, steps - rise))
+    rise = max(per_step, 0.2)
+    if progress < rise:
+        return 0.04 + 0.96 * progress / rise
+    return max(1e-4, (1 - progress) / max(per_step, 1 - rise))

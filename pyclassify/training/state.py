@@ -4,30 +4,56 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel
 
 from pyclassify.errors import CheckpointError, ConfigError
+from pyclassify.examples import Batches
 from pyclassify.training.config import EpochResult, TrainConfig
-from pyclassify.training.optimisation import make_optimizer, make_schedule, moving_average
+from pyclassify.training.optimisation import make_optimizer, moving_average
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A model that wants to see all training examples once before the first step."""
+
+    def prepare(self, batches: Batches) -> None:
+        """Count, or whatever is needed."""
+
+
+@runtime_checkable
+class Tunes(Protocol):
+    """A model with a few numbers that are set on validation data after each epoch."""
+
+    def tune(self, batches: Batches) -> None:
+        """Set them."""
 
 
 @dataclass(slots=True)
 class Run:
-    """Everything that changes while a model is fitted, and so everything that is saved for going on."""
+    """Everything that changes while a model is fitted, and so everything that is saved for going on.
+
+    Args:
+        forward: calls the model in a step; the model itself, or a compiled one that shares its weights.
+        progress: of the schedule, from 0 to 1.
+        other_s: seconds of the fitting that belong to no epoch, such as those in which this is saved.
+    """
 
     model: nn.Module
     averaged: AveragedModel | None
     optimizer: torch.optim.Optimizer
-    schedule: LRScheduler | None
+    forward: Callable[..., Tensor]
     results: list[EpochResult] = field(default_factory=list)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
+    progress: float = 0.0
+    other_s: float = 0.0
+    compiled: bool = False
 
     @property
     def evaluated(self) -> nn.Module:
@@ -40,9 +66,11 @@ class Run:
             "model": self.model.state_dict(),
             "averaged": self.averaged.state_dict() if self.averaged is not None else None,
             "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict() if self.schedule is not None else None,
             "results": [asdict(each) for each in self.results],
             "best_weights": self.best_weights,
+            "progress": self.progress,
+            "other_s": self.other_s,
+            "compiled": self.compiled,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -51,19 +79,17 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.averaged is not None:
             self.averaged.load_state_dict(state["averaged"])
-        if self.schedule is not None:
-            self.schedule.load_state_dict(state["schedule"])
         self.results = [EpochResult(**each) for each in state["results"]]
         self.best_weights = state["best_weights"]
+        self.progress, self.other_s, self.compiled = state["progress"], state["other_s"], state["compiled"]
 
 
-def start(model: nn.Module, config: TrainConfig, *, steps: int) -> Run:
+def start(model: nn.Module, config: TrainConfig) -> Run:
     """A run before its first step."""
-    optimizer = make_optimizer(model, config)
     averaged = None
     if config.average_decay:
         averaged = AveragedModel(model, multi_avg_fn=moving_average(config.average_decay), use_buffers=True)
-    return Run(model, averaged, optimizer, make_schedule(optimizer, config, steps))
+    return Run(model, averaged, make_optimizer(model, config), model)
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:

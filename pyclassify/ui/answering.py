@@ -13,6 +13,7 @@ import gradio as gr
 
 from pyclassify.errors import InputError
 from pyclassify.ui import wording
+from pyclassify.ui.batching import PROBLEM
 
 if TYPE_CHECKING:  # only the names: the page works with whatever honours them, and never imports torch
     from gradio.events import Dependency
@@ -23,8 +24,8 @@ log = logging.getLogger(__name__)
 
 LABELS_SHOWN = 5
 
-# All events that run a model wait in one line, so that many visitors share the processor fairly.
-ONE_LINE: dict[str, Any] = {"concurrency_id": "models", "concurrency_limit": 2}
+BATCHES_AT_ONCE = 2
+"""One is computed while the pictures of the next are decoded and its answers sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,37 +41,85 @@ class Outcome:
     problem: str = ""
 
 
-Ask = Callable[[str, str], Outcome]
+Ask = Callable[[str, list[str]], list[Outcome]]
+
+Read = Callable[[Any], "str | None"]
+"""From what a visitor sent to what a classifier takes; None where nothing was sent. Raises InputError."""
 
 
 def asker(classifiers: Mapping[str, Classifier]) -> Ask:
-    """A function that puts one input to the named classifier and never raises."""
+    """A function that puts inputs to the named classifier together and never raises; one outcome per input."""
 
-    def ask(name: str, item: str) -> Outcome:
+    def ask(name: str, items: list[str]) -> list[Outcome]:
         classifier = classifiers.get(name) if isinstance(name, str) else None
         if classifier is None:  # a program's mistake, or a page that was open while the server changed
-            return Outcome(problem=wording.unknown_checkpoint(name, list(classifiers)))
+            return [Outcome(problem=wording.unknown_checkpoint(name, list(classifiers)))] * len(items)
         start = time.perf_counter()
-        try:
-            (prediction,) = classifier.predict([item])
-        except InputError as error:
-            return Outcome(problem=wording.sentence(str(error)))
-        except Exception:
-            log.exception("checkpoint %s failed", name)
-            return Outcome(problem=wording.UNEXPECTED)
-        return Outcome(prediction, 1000 * (time.perf_counter() - start), str(classifier.device))
+        found = _predict(classifier, items)
+        milliseconds, device = 1000 * (time.perf_counter() - start), str(classifier.device)
+        return [
+            Outcome(problem=each) if isinstance(each, str) else Outcome(each, milliseconds, device) for each in found
+        ]
 
     return ask
 
 
-def as_json(outcome: Outcome, checkpoint: str) -> dict[str, Any]:
-    """The answer of an endpoint.
+def _predict(classifier: Classifier, items: list[str]) -> list[Prediction | str]:
+    """A prediction or a problem per input; one that cannot be answered is found by asking the halves anew."""
+    try:
+        return list(classifier.predict(items))
+    except Exception as error:
+        if len(items) > 1:
+            half = len(items) // 2
+            return [*_predict(classifier, items[:half]), *_predict(classifier, items[half:])]
+        if isinstance(error, InputError):
+            return [wording.sentence(str(error))]
+        log.exception("checkpoint %s failed", classifier.name)
+        return [wording.UNEXPECTED]
 
-    Raises:
-        gr.Error: with the problem in words, which Gradio hands to the program that asked.
+
+def outcomes(ask: Ask, values: Sequence[Any], names: Sequence[str], read: Read) -> list[Outcome | None]:
+    """Ask each named classifier once for all that is meant for it.
+
+    Args:
+        ask: from `asker`.
+        values: what visitors sent, one each.
+        names: the checkpoint that each of them chose.
+        read: makes an input of a value.
+
+    Returns:
+        One per value, in the same order; None where nothing was sent.
     """
+    found: list[Outcome | None] = [None] * len(values)
+    inputs: dict[str, dict[int, str]] = {}
+    for position, (value, name) in enumerate(zip(values, names, strict=True)):
+        try:
+            item = read(value)
+        except InputError as error:
+            found[position] = Outcome(problem=str(error))
+        else:
+            if item is not None:
+                inputs.setdefault(str(name), {})[position] = item
+    for name, items in inputs.items():
+        for position, outcome in zip(items, ask(name, list(items.values())), strict=True):
+            found[position] = outcome
+    return found
+
+
+def as_json(found: Sequence[Outcome | None], names: Sequence[str], *, missing: str) -> tuple[list[dict[str, Any]]]:
+    """The answers of an endpoint, as the column that Gradio expects of a batch.
+
+    Args:
+        found: from `outcomes`.
+        names: the checkpoint of each.
+        missing: the problem where nothing was sent.
+    """
+    return ([_as_json(each or Outcome(problem=missing), name) for each, name in zip(found, names, strict=True)],)
+
+
+def _as_json(outcome: Outcome, checkpoint: str) -> dict[str, Any]:
     if outcome.prediction is None:
-        raise gr.Error(outcome.problem, title=wording.TITLE, print_exception=False)
+        return {PROBLEM: outcome.problem}
     return {
         "label": outcome.prediction.label,
         "probabilities": dict(outcome.prediction.probabilities),
@@ -122,27 +171,38 @@ def answer_events(
     source: gr.Image | gr.Textbox,
     panel: AnswerPanel,
     *,
-    answer: Callable[..., tuple[dict[str, float] | None, str]],
-    endpoint: Callable[..., dict[str, Any]],
+    answer: Callable[..., tuple[list[Any], ...]],
+    endpoint: Callable[..., tuple[list[Any]]],
     description: str,
     show_progress: Literal["minimal", "hidden"],
+    max_batch: int,
 ) -> list[Dependency]:
     """Answer whenever the input or the checkpoint changes, and offer the same to programs under the endpoint's name.
 
-    Nothing is preprocessed by Gradio: what came in is put into words here if it cannot be used.
+    Gradio prepares neither what comes in, which is put into words here if it cannot be used, nor what goes out, each of
+    which it would hand to another thread. Both functions take a list per input and return a list per output, with all
+    that waited when the processor became free.
     """
     inputs = [source, panel.menu]
+    # All events that run a model wait in one line, so that many visitors share the processor fairly.
+    one_line: dict[str, Any] = {
+        "concurrency_id": "models",
+        "concurrency_limit": BATCHES_AT_ONCE if max_batch > 1 else 1,
+        "batch": True,
+        "max_batch_size": max_batch,
+    }
     on_the_page = gr.on(
         [*triggers, panel.menu.change],
         answer,
         inputs,
         panel.outputs,
         preprocess=False,
+        postprocess=False,
         show_progress=show_progress,
         show_progress_on=panel.answer,
         trigger_mode="always_last",
         api_visibility="private",
-        **ONE_LINE,
+        **one_line,
     )
     for_programs = gr.on(
         [],
@@ -150,21 +210,33 @@ def answer_events(
         inputs,
         gr.JSON(visible=False),
         preprocess=False,
+        postprocess=False,
         api_name=endpoint.__name__,
         api_description=description,
-        **ONE_LINE,
+        **one_line,
     )
     return [on_the_page, for_programs]
 
 
-def shown(outcome: Outcome | None, *, waiting: str) -> tuple[dict[str, float] | None, str]:
-    """The ranked list and the remarks under it; without an outcome the panel waits."""
-    if outcome is None:
-        return None, _said(waiting)
+def shown(found: Sequence[Outcome | None], *, waiting: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """The ranked lists and the remarks under them, as columns; without an outcome the panel waits."""
+    rows = [(_ranked(each.prediction), _remarks(each)) if each else (_ranked(None), _said(waiting)) for each in found]
+    return [ranked for ranked, _ in rows], [remarks for _, remarks in rows]
+
+
+def _ranked(prediction: Prediction | None) -> dict[str, Any]:
+    """What `gr.Label` sends to the browser."""
+    if prediction is None:
+        return {}
+    best = list(prediction.probabilities.items())[:LABELS_SHOWN]
+    return {"label": prediction.label, "confidences": [{"label": name, "confidence": share} for name, share in best]}
+
+
+def _remarks(outcome: Outcome) -> str:
     if outcome.prediction is None:
-        return None, f'<p class="problem" role="alert">{escape(outcome.problem)}</p>'
+        return f'<p class="problem" role="alert">{escape(outcome.problem)}</p>'
     said = [wording.small_print(outcome.device, outcome.milliseconds), *map(wording.sentence, outcome.prediction.notes)]
-    return dict(outcome.prediction.probabilities), "".join(map(_said, said))
+    return "".join(map(_said, said))
 
 
 def notice(heading: str, lines: Mapping[str, str]) -> str:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from pyclassify.errors import InputError
 from pyclassify.ui import wording
-from pyclassify.ui.answering import Ask, Outcome, answer_events, answer_panel, as_json, shown
+from pyclassify.ui.answering import Ask, answer_events, answer_panel, as_json, outcomes, shown
 from pyclassify.ui.uploads import picture_path, take_uploads_only
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 EXAMPLES = Path(__file__).with_name("examples")
 
 
-def image_tab(classifiers: Mapping[str, Classifier], ask: Ask) -> list[Dependency]:
+def image_tab(classifiers: Mapping[str, Classifier], ask: Ask, *, max_batch: int) -> list[Dependency]:
     """Draw the tab for at least one classifier of pictures and return its events."""
     with gr.Row(elem_classes="sides"):
         with gr.Column(min_width=320):
@@ -42,12 +41,11 @@ def image_tab(classifiers: Mapping[str, Classifier], ask: Ask) -> list[Dependenc
             panel = answer_panel(classifiers, waiting=wording.WAITING_FOR_PICTURE)
     take_uploads_only(picture)
 
-    def answer(picture: dict[str, Any] | None, name: str) -> tuple[dict[str, float] | None, str]:
-        outcome = _outcome(ask, picture, name) if picture else None
-        return shown(outcome, waiting=wording.WAITING_FOR_PICTURE)
+    def answer(picture: list[Any], name: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
+        return shown(outcomes(ask, picture, name, read), waiting=wording.WAITING_FOR_PICTURE)
 
-    def classify_image(picture: dict[str, Any], checkpoint: str) -> dict[str, Any]:
-        return as_json(_outcome(ask, picture, checkpoint), checkpoint)
+    def classify_image(picture: list[Any], checkpoint: list[str]) -> tuple[list[dict[str, Any]]]:
+        return as_json(outcomes(ask, picture, checkpoint, read), checkpoint, missing=wording.NO_PICTURE)
 
     return answer_events(
         [picture.change],
@@ -57,11 +55,14 @@ def image_tab(classifiers: Mapping[str, Classifier], ask: Ask) -> list[Dependenc
         endpoint=classify_image,
         description=wording.API_IMAGE,
         show_progress="minimal",  # decoding a large photo takes a moment
+        max_batch=max_batch,
     )
 
 
-def _outcome(ask: Ask, picture: Mapping[str, Any] | None, name: str) -> Outcome:
-    try:
-        return ask(name, picture_path(picture))
-    except InputError as error:
-        return Outcome(problem=str(error))
+def read(picture: Mapping[str, Any] | None) -> str | None:
+    """The path of an upload.
+
+    Raises:
+        InputError: it is none, or no picture of a format on the list.
+    """
+    return picture_path(picture) if picture else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -11,16 +12,24 @@ import gradio as gr
 
 from pyclassify.ui import wording
 from pyclassify.ui.answering import Ask, asker, empty_tab, notice
+from pyclassify.ui.batching import keep_apart
 from pyclassify.ui.image_tab import image_tab
 from pyclassify.ui.text_tab import text_tab
 from pyclassify.ui.theme import CSS, FAVICON, JS, theme
-from pyclassify.ui.uploads import MAX_FILE_SIZE
+from pyclassify.ui.uploads import MAX_FILE_SIZE, readable
 
 if TYPE_CHECKING:
     from pyclassify.classifier import Classifier
 
 MAX_WAITING = 64
+MAX_BATCH = 32
 UPLOADS_KEPT_S = 3600
+
+STATUS_EVERY_S = 1.0
+"""By default each answer tells all who wait that they have moved up: with 50 of them, most of the server's work."""
+
+SESSIONS_KEPT = 500
+"""Gradio copies the page's settings for each; a program that calls without a session makes one per call."""
 
 
 def build_page(
@@ -28,6 +37,7 @@ def build_page(
     broken: Mapping[str, str],
     *,
     accelerate: Callable[[Ask], Ask] = lambda ask: ask,
+    max_batch: int = MAX_BATCH,
 ) -> gr.Blocks:
     """Lay out the page for what it is handed.
 
@@ -35,6 +45,7 @@ def build_page(
         classifiers: by the name that the menus show; the first of each kind answers until another is chosen.
         broken: name of each checkpoint that could not be loaded -> why, to be shown on the page.
         accelerate: wraps the functions that run models, for hosts that lend a GPU per call.
+        max_batch: at most so many waiting visitors are answered together; 1 answers one after the other.
     """
     # Gradio's variable still decides where somebody has set it; unset means that nothing is reported to anyone.
     analytics = None if "GRADIO_ANALYTICS_ENABLED" in os.environ else False
@@ -49,10 +60,13 @@ def build_page(
             fitting = {name: each for name, each in classifiers.items() if each.kind == kind}
             with gr.Tab(title, id=kind):
                 if fitting:
-                    draw(fitting, accelerate(asker(fitting)))
+                    draw(fitting, accelerate(asker(fitting)), max_batch=max_batch)
                 else:
                     empty_tab(kind)
-    page.queue(max_size=MAX_WAITING, api_open=False)
+    page.queue(max_size=MAX_WAITING, api_open=False, status_update_rate=STATUS_EVERY_S)
+    # Gradio sums up all noted events after each new one, for a page of statistics that is off here.
+    page._queue.ANALYTICS_MAX_EVENTS, page._queue.ANAYLTICS_CACHE_FREQUENCY = 1, sys.maxsize
+    keep_apart(page, readable)
     return page
 
 
@@ -71,5 +85,6 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,
         "max_file_size": MAX_FILE_SIZE,
         "enable_monitoring": False,
+        "state_session_capacity": SESSIONS_KEPT,
         "show_error": True,
     }

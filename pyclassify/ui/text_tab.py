@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from pyclassify.ui import wording
-from pyclassify.ui.answering import Ask, Outcome, answer_events, answer_panel, as_json, shown
+from pyclassify.ui.answering import Ask, answer_events, answer_panel, as_json, outcomes, shown
 
 if TYPE_CHECKING:
     from gradio.events import Dependency
@@ -35,7 +35,7 @@ EXAMPLES = (
 )
 
 
-def text_tab(classifiers: Mapping[str, Classifier], ask: Ask) -> list[Dependency]:
+def text_tab(classifiers: Mapping[str, Classifier], ask: Ask, *, max_batch: int) -> list[Dependency]:
     """Draw the tab for at least one classifier of texts and return its events."""
     with gr.Row(elem_classes="sides"):
         with gr.Column(min_width=320):
@@ -55,13 +55,11 @@ def text_tab(classifiers: Mapping[str, Classifier], ask: Ask) -> list[Dependency
                 api_visibility="private",
             )
 
-    def answer(text: str | None, name: str) -> tuple[dict[str, float] | None, str]:
-        outcome = ask(name, text) if text and text.strip() else None
-        return shown(outcome, waiting=wording.WAITING_FOR_TEXT)
+    def answer(text: list[Any], name: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
+        return shown(outcomes(ask, text, name, read), waiting=wording.WAITING_FOR_TEXT)
 
-    def classify_text(text: str, checkpoint: str) -> dict[str, Any]:
-        given = isinstance(text, str) and text.strip()
-        return as_json(ask(checkpoint, text) if given else Outcome(problem=wording.NO_TEXT), checkpoint)
+    def classify_text(text: list[Any], checkpoint: list[str]) -> tuple[list[dict[str, Any]]]:
+        return as_json(outcomes(ask, text, checkpoint, read), checkpoint, missing=wording.NO_TEXT)
 
     return answer_events(
         [text.change, text.submit],
@@ -71,7 +69,13 @@ def text_tab(classifiers: Mapping[str, Classifier], ask: Ask) -> list[Dependency
         endpoint=classify_text,
         description=wording.API_TEXT,
         show_progress="hidden",  # it would flicker with every letter
+        max_batch=max_batch,
     )
+
+
+def read(text: object) -> str | None:
+    """The text, where there is something to read in it."""
+    return text if isinstance(text, str) and text.strip() else None
 
 
 def fitting_examples(classifiers: Mapping[str, Classifier]) -> list[list[str]]:

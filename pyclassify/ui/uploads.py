@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import ImageData
 from gradio_client.utils import is_http_url_like
+from pydantic import ValidationError
 
 from pyclassify.errors import InputError
 from pyclassify.ui import wording
 
 MAX_FILE_SIZE = "20mb"
 SUFFIXES = frozenset({"", ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+
+FILE_META = {"_type": "gradio.FileData"}
+"""How Gradio knows a file among the inputs."""
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*")
 _PHONE_SUFFIXES = frozenset({".heic", ".heif", ".avif"})
@@ -55,8 +60,27 @@ def take_uploads_only(component: gr.Image) -> None:
     component.async_move_resource_to_block_cache = move  # type: ignore[method-assign]
     component.example_payload = lambda: {  # type: ignore[method-assign]
         "path": "cat.jpg",
-        "meta": {"_type": "gradio.FileData"},
+        "meta": FILE_META,
     }
+
+
+def readable(inputs: Sequence[Any]) -> bool:
+    """Whether Gradio gets through a request's inputs: words, nothing, or one picture that was uploaded here."""
+    return all(
+        _is_picture_payload(each) if isinstance(each, dict) else each is None or isinstance(each, str)
+        for each in inputs
+    )
+
+
+def _is_picture_payload(payload: dict[str, Any]) -> bool:
+    try:
+        ImageData.model_validate(payload)
+        picture_path(payload)
+    except (ValidationError, InputError):
+        return False
+    others = (value for key, value in payload.items() if key != "meta")
+    # Gradio opens what looks like a file at any depth
+    return payload.get("meta") in (None, FILE_META) and not any(isinstance(value, (dict, list)) for value in others)
 
 
 def _check_format(path: Path) -> None:
