@@ -49,6 +49,14 @@ def pictures(folder: Path, *, photo_px: tuple[int, int] = PHOTO_PX) -> dict[str,
     return paths
 
 
+def icons(folder: Path, count: int) -> list[Path]:
+    """Draw so many small PNGs into a folder, all different."""
+    paths = [folder / f"icon-{seed}.png" for seed in range(count)]
+    for seed, path in enumerate(paths):
+        photo((64, 64), seed=seed).resize(ICON_PX, Image.Resampling.LANCZOS).save(path)
+    return paths
+
+
 def text(words: int, *, seed: int = 0) -> str:
     """So many words, drawn at random."""
     return " ".join(random.Random(seed).choices(VOCABULARY.split(), k=words))

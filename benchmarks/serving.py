@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ APP = Path(__file__).parents[1] / "app.py"
 IMPORTS = "import torch, gradio"
 PATIENCE_S = 180.0
 REST_S = 1.0
-"""After the page answers: the classifiers are asked once in the background, see `app.warm_up`."""
+"""After the page answers, until its memory is read."""
 
 
 def measure(checkpoints: Path, *, device: str, repeats: int) -> dict[str, Any]:
@@ -47,6 +49,21 @@ def measure(checkpoints: Path, *, device: str, repeats: int) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that runs in a program of its own.
+
+    Args:
+        pid: of the program.
+        port: where it answers, on this computer.
+        seconds: from the program's start to the first answer.
+    """
+
+    pid: int
+    port: int
+    seconds: float
+
+
 def start_page(checkpoints: Path, *, device: str = "auto") -> tuple[float, float | None]:
     """Start the page, wait until it answers and end it.
 
@@ -57,19 +74,29 @@ def start_page(checkpoints: Path, *, device: str = "auto") -> tuple[float, float
     Raises:
         RuntimeError: it ended, or did not answer in time; with what it printed.
     """
+    with page(["--checkpoints", str(checkpoints), "--device", device]) as running:
+        time.sleep(REST_S)
+        return running.seconds, resident_mb(running.pid)
+
+
+@contextmanager
+def page(options: Sequence[str]) -> Iterator[Page]:
+    """`app.py` with these options, from its first answer to the end of the block.
+
+    Raises:
+        RuntimeError: it ended, or did not answer in time; with what it printed.
+    """
     port = free_port()
-    options = ["--checkpoints", str(checkpoints), "--host", "127.0.0.1", "--port", str(port), "--device", device]
     start = time.perf_counter()
-    with _running([sys.executable, str(APP), *options]) as process:
+    command = [sys.executable, str(APP), "--host", "127.0.0.1", "--port", str(port), *options]
+    with _running(command) as process:
         while not _answers(port):
             if process.poll() is not None:
                 raise RuntimeError(f"app.py ended with status {process.returncode}")
             if time.perf_counter() - start > PATIENCE_S:
                 raise RuntimeError(f"app.py did not answer within {PATIENCE_S:.0f} s")
             time.sleep(0.01)
-        seconds = time.perf_counter() - start
-        time.sleep(REST_S)
-        return seconds, resident_mb(process.pid)
+        yield Page(process.pid, port, time.perf_counter() - start)
 
 
 def start_imports() -> tuple[float, float | None]:
@@ -93,6 +120,15 @@ def resident_mb(pid: int) -> float | None:
         return _resident_mb(Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
     except OSError:
         return None
+
+
+def cpu_s(pid: int) -> float | None:
+    """The processor time that a process has taken, in seconds; None where the system has no /proc."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident_mb(status: str) -> float | None:

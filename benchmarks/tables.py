@@ -121,6 +121,28 @@ def _start(start: Mapping[str, Any] | None) -> list[str]:
     return [markdown(["Start", "Time (least to most)", "Memory held (least to most)", "Starts"], rows)]
 
 
+def load(folder: Path = results.FOLDER) -> str:
+    """How many answers per second many visitors get; empty where the benchmark was not run."""
+    content = results.read("load", folder)
+    if content is None:
+        return ""
+    head = ["Input", "Asked by", "Answers per second (least to most)", "p50", "p95", "Processor time each", "Rounds"]
+    rows = [_loaded(row) for row in content["results"]["rows"]]
+    rounds = [each for row in content["results"]["rows"] for each in row["rounds"]]
+    lost, difference = sum(each["lost"] for each in rounds), max(each["difference"] for each in rounds)
+    note = f"{lost or 'No'} answers were lost; the largest difference from an input's answer alone is {difference:.0e}."
+    return f"{markdown(head, rows)}\n\n- {origin(content)}\n- {note}"
+
+
+def _loaded(row: Mapping[str, Any]) -> list[str]:
+    def median(name: str) -> str:
+        found = [each[name] for each in row["rounds"] if each[name] is not None]
+        return _ms(statistics.median(found)) if found else "–"
+
+    rates = _spread([each["per_second"] for each in row["rounds"]], lambda each: f"{each:.0f}")
+    return [row["input"], row["way"], rates, *map(median, ("p50_ms", "p95_ms", "cpu_ms")), str(len(row["rounds"]))]
+
+
 def baselines(folder: Path = results.FOLDER) -> str:
     """The default text model beside a linear one; empty where the benchmark was not run."""
     content = results.read("baselines", folder)
@@ -209,6 +231,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "tutorial": tutorial,
     "minutes": minutes,
     "latency": latency,
+    "load": load,
 }
 
 if __name__ == "__main__":

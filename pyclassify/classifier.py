@@ -54,7 +54,8 @@ class Classifier:
         self.info: dict[str, Any] = loaded.info
         self.device = device
         self._transform = loaded.transform
-        self._model = loaded.model.to(device)
+        # convolutions over pictures are half as fast again in this order of memory, and so are those of a batch
+        self._model = loaded.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __repr__(self) -> str:
         return f"<Classifier {self.name}: {self.kind}, {len(self.labels)} labels, on {self.device}>"

@@ -22,7 +22,7 @@ from pyclassify import checkpoint
 from pyclassify.errors import ConfigError, DataError
 from pyclassify.examples import Examples
 from pyclassify.image import data, models, weights
-from pyclassify.image.pretrained import BODY_RATE, Pretrained, fit_head
+from pyclassify.image.pretrained import BODY_RATE, MOMENTUM, Pretrained, fit_head
 from pyclassify.image.transform import ImageTransform
 
 SMALL = "mnasnet0_5"
@@ -390,11 +390,18 @@ def test_preparing_fits_the_last_layer_and_nothing_else(trained: OrderedDict[str
     assert torch.cat(hits).float().mean() > 0.9
 
 
-def test_without_weights_there_is_nothing_to_prepare() -> None:
-    model = _build(SMALL)
-    before = {key: each.clone() for key, each in model.state_dict().items()}
-    model.prepare(_batches((4, 4)))
-    assert all(torch.equal(before[key], each) for key, each in model.state_dict().items())
+def test_without_weights_only_the_statistics_are_prepared() -> None:
+    model, batches = _build(SMALL), _batches((8, 8), batch_size=16)
+    model.network.classifier[0].p = 0.0  # dropout, so that training gives the same twice
+    before = {key: each.clone() for key, each in model.named_parameters()}
+    model.prepare(batches)
+    assert all(torch.equal(before[key], each) for key, each in model.named_parameters())
+    assert {each.momentum for each in model.modules() if isinstance(each, nn.BatchNorm2d)} == {MOMENTUM}
+    (((pictures,), _),) = batches.epoch()
+    with torch.no_grad():
+        used_as, trained_as = model.eval()(pictures), model.train()(pictures)
+    both = torch.stack([used_as, trained_as]).flatten(1)
+    assert torch.corrcoef(both)[0, 1] > 0.95
     assert {group["lr"] for group in model.parameter_groups(0.5, 0.1)} == {0.5}
 
 

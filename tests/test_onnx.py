@@ -132,7 +132,7 @@ def batches_of_ids(vocabulary: int) -> Iterator[Inputs]:
     yield torch.zeros(2, 3, dtype=torch.int64), torch.tensor([0, 3])  # nothing, and nothing but padding
 
 
-def learned(tokens: str, labels: int) -> nn.Module:
+def learned(tokens: str, labels: int, *, pretrained: bool = False) -> nn.Module:
     """A default network with an n-gram table that knows some texts, and both parts with a say."""
     torch.manual_seed(2)
     arguments = text_models.arguments_for(
@@ -142,6 +142,7 @@ def learned(tokens: str, labels: int) -> nn.Module:
         tokens=tokens,
         examples=200,
         total_tokens=4_000,
+        pretrained=pretrained,
     )
     model = text_models.build(text_models.DEFAULT, labels=labels, **arguments)
     rows = texts(200, 30, vocabulary=VOCABULARY, seed=5)
@@ -154,9 +155,12 @@ def learned(tokens: str, labels: int) -> nn.Module:
     return model.eval()
 
 
-@pytest.mark.parametrize(("tokens", "labels"), [("words", 2), ("words", 4), ("characters", 2)])
-def test_the_default_network_for_text(tokens: str, labels: int) -> None:
-    model = learned(tokens, labels)
+@pytest.mark.parametrize(
+    ("tokens", "labels", "pretrained"),
+    [("words", 2, False), ("words", 4, False), ("characters", 2, False), ("words", 2, True)],
+)
+def test_the_default_network_for_text(tokens: str, labels: int, pretrained: bool) -> None:
+    model = learned(tokens, labels, pretrained=pretrained)
     check(model, Exported(model, pad([[2, 3, 4], [5, 6, 7, 8]])), list(batches_of_ids(VOCABULARY)))
     # the table has a say in it: without its entries the answers are others
     inputs = pad(texts(16, 30, vocabulary=VOCABULARY, seed=5))

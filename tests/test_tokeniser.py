@@ -15,7 +15,7 @@ import torch
 
 from pyclassify import checkpoint
 from pyclassify.text.ngrams import NgramTable
-from pyclassify.text.transform import PADDING, SPACES, UNKNOWN, TextTransform, tokenize
+from pyclassify.text.transform import PADDING, UNKNOWN, TextTransform, tokenize
 
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="there is no node")

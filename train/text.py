@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from pyclassify.device import pick
 from pyclassify.errors import ConfigError
 from pyclassify.examples import Splits
-from pyclassify.text import data, models
+from pyclassify.text import data, models, pretraining, regions, unlabelled
 from pyclassify.text.transform import TextTransform
 from train import options as shared
 from train import pipeline
@@ -54,6 +56,14 @@ def parser() -> argparse.ArgumentParser:
     reading.add_argument("--label-column", default="label", metavar="NAME", help="default: label")
     reading.add_argument("--encoding", default="utf-8", metavar="NAME", help="of the files (default: utf-8)")
     shared.add_common(result, models=models.NAMES, default=models.DEFAULT)
+    reading.add_argument(
+        "--unlabelled",
+        type=Path,
+        metavar="PATH",
+        help="a folder with .txt files, or a .txt file with a text per line, that are learned from first: what the"
+        " words around a word are says much of what a text is about. Takes up to half an hour on two cores, on top of"
+        " --minutes",
+    )
     tokens = result.add_argument_group("tokens")
     tokens.add_argument(
         "--tokens",
@@ -111,6 +121,8 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         cache = Path("data/vectors")
         table = data.vectors(options.vectors, transform.vocabulary, dimensions=size, cache=cache)
         model.load_vectors(table)  # type: ignore[operator]  # only --model lstm comes here, see _check
+    if options.unlabelled and not options.resume:
+        _pretrain(options, splits, transform, model.deep)  # type: ignore[arg-type]  # nor --model lstm here
     pipeline.run(
         pipeline.Job(
             out=options.out,
@@ -133,7 +145,33 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     )
 
 
+def _pretrain(
+    options: argparse.Namespace, splits: Splits[str], transform: TextTransform, model: regions.Regions
+) -> None:
+    """Learn from the texts to train on and the unlabelled ones, without those that are kept to choose by or to test."""
+    found = unlabelled.read(options.unlabelled, encoding=options.encoding)
+    more = unlabelled.without(found, splits.validation.items, splits.test.items, splits.train.items)
+    corpus = pretraining.corpus_of((*splits.train.items, *more), transform)
+    print(
+        f"learning from {len(more):,} unlabelled texts and those to train on, {len(corpus.ids):,} {transform.tokens}",
+        flush=True,
+    )
+    began, device = time.perf_counter(), pick(options.device)
+    with tqdm(desc="foretelling words", unit=" steps", disable=None, leave=False) as bar:
+
+        def show(progress: pretraining.PretrainingProgress) -> None:
+            bar.total = progress.steps
+            bar.set_postfix_str(f"loss {progress.loss:.3f}", refresh=False)
+            bar.update(progress.step - bar.n)
+
+        kept = shared.state_path(options.out).with_name("pretrained.pt")
+        loss = pretraining.pretrain_once(model, corpus, path=kept, seed=options.seed, device=device, on_step=show)
+    print(f"loss {loss:.3f} after {time.perf_counter() - began:.0f} s", flush=True)
+
+
 def _check(options: argparse.Namespace) -> None:
+    if options.unlabelled and options.model != models.DEFAULT:
+        raise ConfigError(f"--unlabelled goes with --model {models.DEFAULT} alone.")
     if options.vectors and options.model != "lstm":
         raise ConfigError("--vectors goes with --model lstm; the default model learns its own embedding.")
     if options.vectors:
@@ -169,6 +207,7 @@ def _arguments(
         tokens=transform.tokens,
         examples=len(splits.train),
         total_tokens=train_batches.tokens,
+        pretrained=options.unlabelled is not None,
     )
 
 

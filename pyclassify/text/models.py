@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from pyclassify.examples import Batches
 from pyclassify.text.lstm import Lstm
 from pyclassify.text.ngrams import NgramTable
+from pyclassify.text.regions import Regions
 
 NAMES: Final = ("wide_deep", "lstm")
 DEFAULT: Final = "wide_deep"
@@ -114,6 +115,8 @@ class WideDeep(nn.Module):
         widths: tokens that each convolution sees, odd numbers.
         dropout: share of the numbers set to zero in training before the last layer.
         word_dropout: share of the tokens made unknown in training.
+        top_channels: numbers per token after the second convolution of `Regions`, which then takes the place of
+            `Convolutions` and has a single width; 0 for `Convolutions`.
     """
 
     shares: Tensor
@@ -131,19 +134,24 @@ class WideDeep(nn.Module):
         widths: Sequence[int] = (5,),
         dropout: float = 0.4,
         word_dropout: float = 0.1,
+        top_channels: int = 0,
     ) -> None:
         super().__init__()
         self.register_buffer("shares", torch.ones(2))
         self.wide = NgramTable(labels=labels, buckets=buckets, order=order)
-        self.deep = Convolutions(
-            labels=labels,
-            vocabulary_size=min(vocabulary_size, deep_vocabulary),
-            embedding_size=embedding_size,
-            channels=channels,
-            widths=widths,
-            dropout=dropout,
-            word_dropout=word_dropout,
-        )
+        sizes: dict[str, Any] = {
+            "labels": labels,
+            "vocabulary_size": min(vocabulary_size, deep_vocabulary),
+            "embedding_size": embedding_size,
+            "channels": channels,
+            "dropout": dropout,
+            "word_dropout": word_dropout,
+        }
+        self.deep: Convolutions | Regions
+        if top_channels:
+            self.deep = Regions(top_channels=top_channels, width=widths[0], **sizes)
+        else:
+            self.deep = Convolutions(widths=widths, **sizes)
 
     def prepare(self, batches: Batches) -> None:
         """Find the n-gram table from the training data, before the first epoch."""
@@ -193,7 +201,14 @@ _MODELS: Final[dict[str, Callable[..., nn.Module]]] = {"wide_deep": WideDeep, "l
 
 
 def arguments_for(
-    name: str, *, vocabulary_size: int, labels: int, tokens: str, examples: int, total_tokens: int
+    name: str,
+    *,
+    vocabulary_size: int,
+    labels: int,
+    tokens: str,
+    examples: int,
+    total_tokens: int,
+    pretrained: bool = False,
 ) -> dict[str, Any]:
     """Choose a network's sizes by the size of the training data.
 
@@ -204,6 +219,7 @@ def arguments_for(
         tokens: "words" or "characters".
         examples: how many training texts there are.
         total_tokens: how many tokens they have together.
+        pretrained: whether unlabelled texts are learned from first, which a larger network gains from.
 
     Returns:
         Keyword arguments for `build`, plain JSON values.
@@ -211,6 +227,19 @@ def arguments_for(
     if name == "lstm":
         return {"vocabulary_size": vocabulary_size, "embedding_size": 300, "hidden_size": 256}
     large = examples > 20_000
+    if pretrained:
+        return {
+            "vocabulary_size": vocabulary_size,
+            "buckets": _buckets(labels, total_tokens),
+            "order": 3 if tokens == "words" else 6,
+            "deep_vocabulary": min(vocabulary_size, 12_000),
+            "embedding_size": 128,
+            "channels": 256,
+            "top_channels": 128,
+            "widths": [5],
+            "dropout": 0.5,
+            "word_dropout": 0.1 if tokens == "words" else 0.03,
+        }
     return {
         "vocabulary_size": vocabulary_size,
         "buckets": _buckets(labels, total_tokens),

@@ -6,7 +6,7 @@ import copy
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -21,6 +21,9 @@ TOLERANCE = 0.05
 
 LEAST_EPOCH = 0.02
 """Share of an epoch that is run even where no time is left, so that the schedule comes to its end."""
+
+SURE = 0.1
+"""Share of its time that an epoch has to run before its own pace is believed."""
 
 WARM_UP, TRIES = 3, 12
 """Steps of the trial that are left out, as a device's first ones are slow, and those that are timed."""
@@ -62,10 +65,9 @@ def plan_epoch(run: Run, config: TrainConfig, train: Batches, pace: Pace | None)
             batches=batches,
             start=done / config.epochs,
             end=(done + 1) / config.epochs,
+            per_step=1 / (config.epochs * batches),
         )
-    budget_s = 60 * config.minutes
-    left_s = budget_s - run.other_s - sum(each.duration_s for each in run.results)
-    count = _steps_that_fit(pace, batches, left_s, slack_s=TOLERANCE * budget_s)
+    count = _steps_that_fit(pace, batches, _left_s(run, config), slack_s=TOLERANCE * 60 * config.minutes)
     count = max(1, min(count, (MOST_EPOCHS * config.epochs - done) * batches))
     share = min(1.0, batches / count)
     return Plan(
@@ -74,6 +76,58 @@ def plan_epoch(run: Run, config: TrainConfig, train: Batches, pace: Pace | None)
         batches=min(batches, count),
         start=run.progress,
         end=1.0 if count <= batches else run.progress + (1 - run.progress) * share,
+        per_step=0.0 if done else 1 / count,
+    )
+
+
+def _left_s(run: Run, config: TrainConfig) -> float:
+    return 60 * config.minutes - run.other_s - sum(each.duration_s for each in run.results)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadline:
+    """When the steps of an epoch must be over.
+
+    Args:
+        steps_s: seconds that they may take.
+        validation_s: seconds of another epoch's validation, without which there is no time for another epoch.
+        slack_s: seconds by which the last epoch may miss it.
+        most_batches: steps of a whole epoch.
+    """
+
+    steps_s: float
+    validation_s: float
+    slack_s: float
+    most_batches: int
+
+    def kept(self, plan: Plan, batch: int, elapsed_s: float) -> Plan:
+        """The plan of the running epoch after some of its steps, changed where it would miss the deadline.
+
+        The last epoch gets shorter or longer, and one before it becomes the last where it alone would take too long;
+        the schedule goes on from where it stands and comes to its end.
+        """
+        if batch >= plan.batches or elapsed_s < SURE * self.steps_s:
+            return plan
+        step_s = elapsed_s / batch
+        late_s = step_s * plan.batches - self.steps_s
+        in_time = -self.slack_s <= late_s <= self.slack_s if plan.end == 1 else late_s <= -self.validation_s
+        if in_time:
+            return plan
+        least = max(1, int(LEAST_EPOCH * self.most_batches))
+        count = min(self.most_batches, batch + max(least, int((self.steps_s - elapsed_s) / step_s)))
+        slope = (1 - plan.progress(batch)) / (count - batch)
+        return replace(plan, epochs=plan.epoch, batches=count, start=1 - slope * count, end=1.0)
+
+
+def deadline(run: Run, config: TrainConfig, train: Batches, pace: Pace | None) -> Deadline | None:
+    """When the steps of the next epoch must be over at the latest; none without a budget."""
+    if not config.minutes or pace is None:
+        return None
+    return Deadline(
+        steps_s=max(0.0, _left_s(run, config) - pace.validation_s),
+        validation_s=pace.validation_s,
+        slack_s=TOLERANCE * 60 * config.minutes,
+        most_batches=len(train),
     )
 
 
@@ -113,8 +167,10 @@ def _tried_pace(run: Run, train: Batches, validation: Batches, config: TrainConf
         began = clock()
         if config.minutes and len(seconds) > 1 and sum(seconds) > TRIAL * 60 * config.minutes:
             break
-    few = _First(validation, WARM_UP)
-    evaluate(trial.evaluated, _First(validation, 1), precision=config.precision)
+    few = _First(validation, 1)
+    if len(seconds) > WARM_UP:
+        evaluate(trial.evaluated, few, precision=config.precision)
+        few = _First(validation, WARM_UP)
     began = clock()
     if isinstance(trial.evaluated, Tunes):
         trial.evaluated.tune(few)

@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from pyclassify.examples import Batches
-from pyclassify.training.budget import Pace, explanation, measured_pace, plan_epoch, tried_pace
+from pyclassify.training.budget import Pace, deadline, explanation, measured_pace, plan_epoch, tried_pace
 from pyclassify.training.compiling import Compiled, pays
 from pyclassify.training.config import EpochResult, Progress, TrainConfig
 from pyclassify.training.inference import evaluate
 from pyclassify.training.optimisation import rate_share, set_rates
-from pyclassify.training.passes import Plan, check_finite, one_pass, seeded
+from pyclassify.training.passes import check_finite, one_pass, seeded
 from pyclassify.training.state import Prepares, Run, Tunes, read_state, start, write_state
 
 
@@ -71,9 +71,8 @@ def fit(
     since = clock()
     while run.progress < 1 and not _is_stuck(run.results, config.patience):
         run.other_s += clock() - since
-        plan = plan_epoch(run, config, train, pace)
-        run.results.append(_one_epoch(run, task, plan))
-        since, run.progress, pace = clock(), plan.end, measured_pace(run.results, train)
+        run.results.append(_one_epoch(run, task, pace))
+        since, pace = clock(), measured_pace(run.results, train)
         if run.results[-1].is_best:
             run.best_weights = copy.deepcopy(run.evaluated.state_dict())
         if state_path is not None:
@@ -123,15 +122,26 @@ def _is_stuck(results: list[EpochResult], patience: int) -> bool:
     return bool(patience) and len(results) > patience and not any(each.is_best for each in results[-patience:])
 
 
-def _one_epoch(run: Run, task: _Task, plan: Plan) -> EpochResult:
+def _one_epoch(run: Run, task: _Task, pace: Pace | None) -> EpochResult:
     config, began = task.config, task.clock()
+    plan, until = plan_epoch(run, config, task.train, pace), deadline(run, config, task.train, pace)
     seed = config.seed * 1_000_003 + plan.epoch
     set_rates(run.optimizer, rate_share(config.schedule, plan.start, plan.per_step))
     rate = max(group["lr"] for group in run.optimizer.param_groups)
     passed = seeded(
         seed,
-        lambda: one_pass(run, task.train, config, plan, seed=seed, on_batch=task.on_batch, clock=task.clock),
+        lambda: one_pass(
+            run,
+            task.train,
+            config,
+            plan,
+            seed=seed,
+            keep=until.kept if until else lambda unchanged, *_: unchanged,
+            on_batch=task.on_batch,
+            clock=task.clock,
+        ),
     )
+    run.progress = passed.plan.end
     if isinstance(run.evaluated, Tunes):
         run.evaluated.tune(task.validation)
     loss, accuracy = evaluate(run.evaluated, task.validation, precision=config.precision)
@@ -139,7 +149,7 @@ def _one_epoch(run: Run, task: _Task, plan: Plan) -> EpochResult:
     best = max(((r.validation_accuracy, -r.validation_loss) for r in run.results), default=(-1.0, 0.0))
     return EpochResult(
         epoch=plan.epoch,
-        epochs=plan.epochs,
+        epochs=passed.plan.epochs,
         train_loss=passed.loss,
         train_accuracy=passed.accuracy,
         validation_loss=loss,

@@ -28,6 +28,7 @@ class Plan:
     Args:
         start: the schedule's progress before the first step, from 0.
         end: and after the last, up to 1.
+        per_step: progress of a step where the training has only a few, which bends the schedule; else next to nothing.
     """
 
     epoch: int
@@ -35,21 +36,18 @@ class Plan:
     batches: int
     start: float
     end: float
+    per_step: float
 
     def progress(self, batch: int) -> float:
         """Before the step with this number, counted from 0."""
         return self.start + (self.end - self.start) * batch / self.batches
 
-    @property
-    def per_step(self) -> float:
-        """Progress of one step."""
-        return (self.end - self.start) / self.batches
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passed:
-    """One pass: mean loss and accuracy over its examples, and how long it took."""
+    """One pass: mean loss and accuracy over its examples, how long it took, and the plan as it was in the end."""
 
+    plan: Plan
     loss: float
     accuracy: float
     examples: int
@@ -70,10 +68,21 @@ def one_pass(
     plan: Plan,
     *,
     seed: int,
+    keep: Callable[[Plan, int, float], Plan],
     on_batch: Callable[[Progress], None] | None,
     clock: Callable[[], float],
 ) -> Passed:
     """Take the steps of an epoch.
+
+    Args:
+        run: is moved on.
+        train: the training batches.
+        config: how to step.
+        plan: how many steps, and the part of the schedule that they run through.
+        seed: of the order.
+        keep: changes the plan after a number of steps and seconds, now and then.
+        on_batch: called as often.
+        clock: seconds.
 
     Raises:
         DataError: the loss is no longer a number.
@@ -83,7 +92,7 @@ def one_pass(
     loss_sum, hits, seen = torch.zeros((), device=device), torch.zeros((), device=device), 0
     began = clock()
     every = max(1, plan.batches // 100)  # reading a number from a GPU stalls it: now and then is enough
-    for number, batch in zip(range(1, plan.batches + 1), train.epoch(seed), strict=False):
+    for number, batch in enumerate(train.epoch(seed), start=1):
         set_rates(run.optimizer, rate_share(config.schedule, plan.progress(number - 1), plan.per_step))
         inputs, label_ids = to_device(batch, device)
         loss, logits = take_step(run, inputs, label_ids, config)
@@ -94,20 +103,28 @@ def one_pass(
             continue
         mean_loss, accuracy = loss_sum.item() / seen, hits.item() / seen
         check_finite(mean_loss, plan.epoch)
+        duration_s = max(1e-9, clock() - began)
+        plan = keep(plan, number, duration_s)
         if on_batch:
-            on_batch(
-                Progress(
-                    epoch=plan.epoch,
-                    batch=number,
-                    batches=plan.batches,
-                    examples=seen,
-                    loss=mean_loss,
-                    accuracy=accuracy,
-                    examples_per_s=seen / max(1e-9, clock() - began),
-                )
-            )
+            on_batch(_progress(plan, number, seen, mean_loss, accuracy, duration_s))
+        if number >= plan.batches:
+            break
     duration_s = max(1e-9, clock() - began)
-    return Passed(loss=loss_sum.item() / seen, accuracy=hits.item() / seen, examples=seen, duration_s=duration_s)
+    return Passed(
+        plan=plan, loss=loss_sum.item() / seen, accuracy=hits.item() / seen, examples=seen, duration_s=duration_s
+    )
+
+
+def _progress(plan: Plan, batch: int, examples: int, loss: float, accuracy: float, duration_s: float) -> Progress:
+    return Progress(
+        epoch=plan.epoch,
+        batch=batch,
+        batches=plan.batches,
+        examples=examples,
+        loss=loss,
+        accuracy=accuracy,
+        examples_per_s=examples / duration_s,
+    )
 
 
 def check_finite(loss: float, epoch: int) -> None:
