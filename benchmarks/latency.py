@@ -13,13 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
-from torchvision import transforms
-from torchvision.models import resnet18
 
 import pyclassify
 from app import find_checkpoints
-from benchmarks import drawn, results, serving, tables
+from benchmarks import drawn, peers, results, serving, tables
 from pyclassify import Classifier
 from pyclassify.device import pick
 
@@ -30,7 +27,7 @@ FEWEST, MOST = 20, 200
 PATIENCE_S = 30.0
 """For all calls with one input; it decides how many there are between the fewest and the most."""
 
-PEER = "torchvision resnet18, 224 px"
+WITHOUT_PEER = f"{peers.TEXT} is left out: pip install -r requirements-bench.txt brings the package that it needs."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +69,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         timings = [
             *_pictures([each for each in classifiers if each.kind == "image"], device, Path(scratch), options.most),
-            *_texts([each for each in classifiers if each.kind == "text"], options.most),
+            *_texts([each for each in classifiers if each.kind == "text"], device, options.most),
         ]
-    record.save({"predict": [asdict(each) for each in timings], "start": start})
+    texts = any(each.kind == "text" for each in classifiers)
+    left_out = [WITHOUT_PEER] if texts and peers.TEXT not in {each.program for each in timings} else []
+    record.save({"predict": [asdict(each) for each in timings], "start": start, "left_out": left_out})
     print(tables.latency(options.results))
 
 
@@ -100,48 +99,33 @@ def _pictures(classifiers: Sequence[Classifier], device: torch.device, folder: P
     if not classifiers:
         return []
     timings = []
-    peer = resnet_peer(device)
+    others = {title: peers.picture(name, device) for title, name in peers.PICTURES.items()}
     for name, path in drawn.pictures(folder).items():
         notes = {_title(each): each.predict([path])[0].notes for each in classifiers}
         calls = {_title(each): partial(each.predict, [path]) for each in classifiers}
-        timings += _timings(name, {**calls, PEER: partial(peer, path)}, notes, most)
+        timings += _timings(
+            name, {**calls, **{title: partial(peer, path) for title, peer in others.items()}}, notes, most
+        )
     return timings
 
 
-def _texts(classifiers: Sequence[Classifier], most: int) -> list[Timing]:
+def _texts(classifiers: Sequence[Classifier], device: torch.device, most: int) -> list[Timing]:
+    """Each classifier of texts beside the peer, where its package is installed."""
     timings = []
+    peer = peers.text(device) if classifiers else None
     for words in WORDS if classifiers else ():
         text = drawn.text(words)
         notes = {_title(each): each.predict([text])[0].notes for each in classifiers}
-        calls = {_title(each): partial(each.predict, [text]) for each in classifiers}
+        calls: dict[str, Callable[[], object]] = {_title(each): partial(each.predict, [text]) for each in classifiers}
+        if peer:
+            calls[peers.TEXT] = partial(peer, text)
+            notes[peers.TEXT] = (f"random weights and {peers.pieces(text)} random tokens, no tokenizer",)
         timings += _timings(f"text of {words:,} words", calls, notes, most)
     return timings
 
 
 def _title(classifier: Classifier) -> str:
     return f"`{classifier.name}`, {classifier.info['model']['name']}"
-
-
-def resnet_peer(device: torch.device) -> Callable[[Path], list[float]]:
-    """A network that many start from, with random weights and its usual transform: a file to probabilities."""
-    transform = transforms.Compose(
-        [
-            transforms.Resize(256),
-            transforms.CenterCrop(224),
-            transforms.ToTensor(),
-            transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-        ]
-    )
-    model = resnet18(weights=None).to(device).eval()
-
-    @torch.inference_mode()
-    def answer(path: Path) -> list[float]:
-        with Image.open(path) as opened:
-            picture = transform(opened.convert("RGB"))
-        shares: list[float] = model(picture.unsqueeze(0).to(device)).softmax(dim=1)[0].cpu().tolist()
-        return shares
-
-    return answer
 
 
 def _timings(

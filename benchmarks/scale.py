@@ -38,6 +38,8 @@ class Cost:
         words: in a text, on average.
         table_bytes: of the file.
         seconds: from the first line of the program to the last, the imports included.
+        processor_s: seconds that the processor worked for it; fewer than `seconds` where other programs had it, more
+            where several threads did.
         steps_s: seconds of each step.
         peaks_bytes: the most memory that was held until the end of each step.
         epochs_s: seconds of each epoch.
@@ -49,6 +51,7 @@ class Cost:
     words: int
     table_bytes: int
     seconds: float = 0.0
+    processor_s: float = 0.0
     steps_s: dict[str, float] = field(default_factory=dict)
     peaks_bytes: dict[str, int] = field(default_factory=dict)
     epochs_s: list[float] = field(default_factory=list)
@@ -131,7 +134,7 @@ def _some_rows(
 
 def _train(cost: Cost, arguments: Sequence[str]) -> Cost:
     """Run the command with a clock at each step, and fill in what it took."""
-    start = time.perf_counter()
+    start, start_processor = time.perf_counter(), time.process_time()
     from pyclassify.text import data, ngrams
     from train import pipeline
     from train import text as command
@@ -158,7 +161,8 @@ def _train(cost: Cost, arguments: Sequence[str]) -> Cost:
     for step, owner, name in steps:
         setattr(owner, name, clocked(step, getattr(owner, name)))
     command.main(arguments)
-    cost.seconds, cost.peak_bytes = time.perf_counter() - start, _peak_bytes()
+    cost.seconds, cost.processor_s = time.perf_counter() - start, time.process_time() - start_processor
+    cost.peak_bytes = _peak_bytes()
     out = Path(arguments[arguments.index("--out") + 1])
     info = json.loads((out / "config.json").read_text(encoding="utf-8"))
     cost.epochs_s = [each["duration_s"] for each in info["training"]["epochs"]]
@@ -181,7 +185,7 @@ def _peak_bytes() -> int:
 def table(costs: Sequence[Cost]) -> str:
     """A row per training."""
     steps = list(dict.fromkeys(step for each in costs for step in each.steps_s))
-    head = ["texts", "words each", "table", *steps, "an epoch", "all", "memory at most", "accuracy"]
+    head = ["texts", "words each", "table", *steps, "an epoch", "all", "processor", "memory at most", "accuracy"]
     rows = [
         [
             f"{each.rows:,}",
@@ -190,6 +194,7 @@ def table(costs: Sequence[Cost]) -> str:
             *(results.duration(each.steps_s.get(step, 0.0)) for step in steps),
             results.duration(sum(each.epochs_s) / len(each.epochs_s)),
             results.duration(each.seconds),
+            results.duration(each.processor_s),
             f"{each.peak_bytes / 1e9:.2f} GB",
             f"{each.accuracy:.4f}",
         ]

@@ -106,6 +106,7 @@ def latency(folder: Path = results.FOLDER) -> str:
     head = ["Input", "Program", "p50", "p95", "Calls"]
     figures = [[row["input"], row["program"], _ms(row["p50_ms"]), _ms(row["p95_ms"]), str(row["n"])] for row in rows]
     notes = [f"{row['program']}, {row['input']}: {' '.join(row['notes'])}." for row in rows if row["notes"]]
+    notes += content["results"].get("left_out", [])
     parts = [markdown(head, figures), *_start(content["results"]["start"])]
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in [origin(content), *notes])])
 

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +25,7 @@ from PIL import Image
 import app
 import pyclassify
 from pyclassify.ui import wording
-from pyclassify.ui.page import build_page, launch_options
+from pyclassify.ui.page import MAX_BATCH, build_page, launch_options
 from pyclassify.ui.text_tab import fitting_examples
 from tests.fakes import SCORES, FakeClassifier, write_image_checkpoint, write_text_checkpoint
 
@@ -88,6 +89,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--device", "tpu"], "tpu"),
         (["--checkpoints", "nowhere"], "no folder nowhere"),
         (["--nonsense"], "--nonsense"),
+        (["--max-batch", "0"], "'0' is no count"),
     ],
 )
 def test_bad_option_is_one_sentence(argv: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -172,6 +174,32 @@ def test_warming_up_asks_each_alone_and_in_a_full_batch_and_survives_failures() 
     assert (len(failing.asked), len(working.asked)) == (1, 1 + 5)
     app.warm_up({"working": working}, 1)  # type: ignore[dict-item]
     assert len(working.asked) == 7
+
+
+def test_checkpoints_are_loaded_once_and_warm_before_the_page_is_announced(
+    checkpoints: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded, load = [], pyclassify.load
+
+    def counted(path: Path, *, device: str) -> pyclassify.Classifier:
+        loaded.append(path.name)
+        return load(path, device=device)
+
+    def warm_up(classifiers: Mapping[str, Any], max_batch: int) -> None:
+        print("warm", *classifiers, max_batch)
+
+    monkeypatch.setattr(pyclassify, "load", counted)
+    monkeypatch.setattr(app, "warm_up", warm_up)
+    options = ["--port", str(free_port()), "--checkpoints", str(checkpoints), "--max-batch", "7"]
+    app.start(app.parse_options(options)).close()
+    warm, announced, *_ = capsys.readouterr().out.splitlines()
+    assert warm == "warm animals imdb naver vehicles 7"
+    assert announced.startswith("The page is at")
+    assert loaded == ["altered", "animals", "imdb", "naver", "vehicles"]
+
+
+def test_page_and_program_batch_alike() -> None:
+    assert app.parse_options([]).max_batch == app.MAX_BATCH == MAX_BATCH
 
 
 # Page
@@ -384,6 +412,138 @@ def test_large_file_is_refused(address: str) -> None:
 
 def test_models_cannot_be_reached_past_the_queue(address: str) -> None:
     assert httpx.post(f"{address}gradio_api/run/classify_text", json={"data": ["hello", "imdb"]}).status_code == 404
+
+
+# Many at once
+
+
+@dataclass
+class Gated(FakeClassifier):
+    """Answers as a real one does, when it is let; notes how many it was asked at once."""
+
+    real: Any = None
+    sizes: list[int] = field(default_factory=list)
+
+    def predict(self, inputs: Sequence[Any]) -> list[pyclassify.Prediction]:
+        self.sizes.append(len(inputs))
+        self.asked.extend(inputs)
+        assert self.gate is not None
+        self.gate.wait(timeout=20)
+        return list(self.real.predict(inputs))
+
+
+def gated(path: Path) -> Gated:
+    real = pyclassify.load(path, device="cpu")
+    return Gated(real.kind, real.labels, path.name, gate=threading.Event(), real=real)
+
+
+def fill(address: str, classifier: Gated, endpoint: str, body: dict[str, Any], at_once: int = 2) -> None:
+    """Give the page as much to do as it does at once, so that whoever comes then has to wait."""
+    for running in range(at_once):
+        ask(address, endpoint, body)
+        wait_until(lambda count=running + 1: len(classifier.sizes) == count)
+
+
+def test_those_who_wait_are_answered_together_and_as_if_alone(checkpoints: Path) -> None:
+    films = gated(checkpoints / "imdb")
+    page = build_page({"imdb": films}, {}, max_batch=5)  # type: ignore[dict-item]
+    address = serve(page)
+    fill(address, films, "classify_text", {"text": "film"})
+    texts = [f"{'good ' * (number % 4)}film {'좋아요 ' * (number % 3)}" for number in range(12)]
+    asked = [ask(address, "classify_text", {"text": text}) for text in texts]
+    films.gate.set()  # type: ignore[union-attr]
+    for text, each in zip(texts, asked, strict=True):
+        event, (answer,) = listen(address, "classify_text", each)
+        assert event == "complete"
+        (alone,) = films.real.predict([text])
+        assert answer["probabilities"] == pytest.approx(alone.probabilities, abs=1e-5)
+    page.close()
+    assert sorted(films.sizes) == [1, 1, 2, 5, 5]
+
+
+def test_one_by_one_is_one_by_one(checkpoints: Path) -> None:
+    films = gated(checkpoints / "imdb")
+    page = build_page({"imdb": films}, {}, max_batch=1)  # type: ignore[dict-item]
+    address = serve(page)
+    fill(address, films, "classify_text", {"text": "film"}, at_once=1)
+    asked = [ask(address, "classify_text", {"text": "film"}) for _ in range(4)]
+    assert films.sizes == [1]
+    films.gate.set()  # type: ignore[union-attr]
+    assert {listen(address, "classify_text", each)[0] for each in asked} == {"complete"}
+    page.close()
+    assert films.sizes == [1] * 5
+
+
+def test_those_who_ask_for_different_checkpoints_are_answered_by_them(checkpoints: Path) -> None:
+    films, korean = gated(checkpoints / "imdb"), gated(checkpoints / "naver")
+    korean.gate.set()  # type: ignore[union-attr]
+    page = build_page({"imdb": films, "naver": korean}, {})  # type: ignore[dict-item]
+    address = serve(page)
+    fill(address, films, "classify_text", {"text": "film"})
+    names = ["naver", "imdb", "nobody", "naver"]
+    asked = [ask(address, "classify_text", {"text": "좋아요", "checkpoint": name}) for name in names]
+    films.gate.set()  # type: ignore[union-attr]
+    found = [listen(address, "classify_text", each) for each in asked]
+    assert [event for event, _ in found] == ["complete", "complete", "error", "complete"]
+    assert [found[i][1][0]["checkpoint"] for i in (0, 1, 3)] == ["naver", "imdb", "naver"]
+    assert "no checkpoint named 'nobody'" in found[2][1]["error"]
+    page.close()
+    assert (films.sizes, korean.sizes) == ([1, 1, 1], [2])
+
+
+FILE = {"_type": "gradio.FileData"}
+
+
+def test_one_bad_picture_spoils_no_other(checkpoints: Path, picture: Path) -> None:
+    animals = gated(checkpoints / "animals")
+    page = build_page({"animals": animals}, {})  # type: ignore[dict-item]
+    address = serve(page)
+    good, torn = (
+        httpx.post(f"{address}gradio_api/upload", files={"files": (name, content)}).json()[0]
+        for name, content in (("red.png", picture.read_bytes()), ("torn.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"))
+    )
+    fill(address, animals, "classify_image", {"picture": {"path": good}})
+    pictures: list[Any] = [
+        {"path": good},
+        {"path": torn},
+        {"path": "/etc/hostname", "meta": FILE},
+        {"path": good, "meta": FILE},
+        {"path": "https://example.org/cat.jpg", "meta": FILE},
+        {"path": good, "size": "large"},
+        {"path": good, "more": {"path": "/etc/hostname", "meta": FILE}},
+        None,
+        {"path": good},
+    ]
+    asked = [ask(address, "classify_image", {"picture": each}) for each in pictures]
+    short = httpx.post(f"{address}gradio_api/call/classify_image", json={"data": [{"path": good}]})
+    strange = [{"path": good}, {"path": "/etc/hostname", "meta": FILE}]
+    odd = httpx.post(f"{address}gradio_api/call/classify_image", json={"data": strange})
+    animals.gate.set()  # type: ignore[union-attr]
+    events = [listen(address, "classify_image", each)[0] for each in (*asked, short, odd)]
+    page.close()
+    assert [number for number, event in enumerate(events) if event == "complete"] == [0, 3, 8]
+    assert set(events) == {"complete", "error"}
+
+
+def test_nothing_of_the_others_is_noted_in_a_visitors_session(checkpoints: Path) -> None:
+    films = gated(checkpoints / "imdb")
+    page = build_page({"imdb": films}, {})  # type: ignore[dict-item]
+    address = serve(page)
+    fill(address, films, "classify_text", {"text": "film"})
+    asked = [
+        httpx.post(
+            f"{address}gradio_api/call/classify_text",
+            json={"data": [f"secret of {name}", "imdb"], "session_hash": name},
+        )
+        for name in ("mine", "yours")
+    ]
+    films.gate.set()  # type: ignore[union-attr]
+    assert [listen(address, "classify_text", each)[0] for each in asked] == ["complete", "complete"]
+    page.close()
+    assert films.sizes == [1, 1, 2]
+    sessions = page.app.state_holder.session_data
+    assert all("secret of" not in str(session.config_values) for session in sessions.values())
+    assert all("secret of" not in str(session.blocks_config.config) for session in sessions.values())
 
 
 # Serving

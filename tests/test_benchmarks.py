@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -11,12 +14,13 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import drawn, latency, results, serving, tables, trained, tutorial
+from benchmarks import drawn, latency, load, peers, results, serving, tables, trained, tutorial
 from benchmarks.tutorial_pictures import Cnn
 from benchmarks.tutorial_text import LstmReader, Step, answers
 from pyclassify.device import pick
+from pyclassify.ui.page import build_page, launch_options
 from tests import drawing
-from tests.fakes import write_image_checkpoint, write_text_checkpoint
+from tests.fakes import FakeClassifier, write_image_checkpoint, write_text_checkpoint
 
 ENVELOPE = {"benchmark", "date", "commit", "hardware", "versions", "command", "seconds", "results"}
 IDS = torch.tensor([[2, 3, 4, 5], [3, 4, 5, 2], [4, 5, 1, 1], [5, 1, 1, 1]])
@@ -184,6 +188,7 @@ def answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The results of the latency benchmark for checkpoints that answer by chance, without a start of the page."""
     write_image_checkpoint(tmp_path / "checkpoints" / "animals")
     write_text_checkpoint(tmp_path / "checkpoints" / "films")
+    monkeypatch.setattr(peers, "text", lambda _: lambda text: [0.5, 0.5])  # the real one takes seconds
     monkeypatch.setattr(drawn, "pictures", partial(drawn.pictures, photo_px=(400, 300)))
     options = ["--checkpoints", str(tmp_path / "checkpoints"), "--most", "2", "--starts", "0", "--device", "cpu"]
     latency.main([*options, "--results", str(tmp_path / "results")])
@@ -195,11 +200,92 @@ def test_each_checkpoint_is_timed_on_each_input(answered: Path) -> None:
     assert set(content) == ENVELOPE
     rows = content["results"]["predict"]
     animals, films = "`animals`, simple_cnn", "`films`, lstm"
-    assert [row["program"] for row in rows] == [animals, latency.PEER] * 2 + [films] * 3
-    assert [row["input"] for row in rows[4:]] == ["text of 20 words", "text of 200 words", "text of 2,000 words"]
+    of_texts = [row for row in rows if row["input"].startswith("text")]
+    assert [row["program"] for row in rows if row not in of_texts] == [animals, *peers.PICTURES] * 2
+    assert [row["program"] for row in of_texts] == [films, peers.TEXT] * 3
+    assert [row["input"] for row in of_texts if row["program"] == films] == [
+        "text of 20 words",
+        "text of 200 words",
+        "text of 2,000 words",
+    ]
+    assert content["results"]["left_out"] == []
     assert all(0 < row["least_ms"] <= row["p50_ms"] <= row["p95_ms"] and row["n"] == 2 for row in rows)
     assert content["results"]["start"] is None
     assert "| text of 20 words |" in tables.latency(answered)
+
+
+def test_a_peer_whose_package_is_missing_is_left_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_text_checkpoint(tmp_path / "films")
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    latency.main(
+        ["--checkpoints", str(tmp_path), "--most", "1", "--starts", "0", "--device", "cpu", "--results", str(tmp_path)]
+    )
+    assert {row["program"] for row in results.read("latency", tmp_path)["results"]["predict"]} == {"`films`, lstm"}
+    assert f"- {latency.WITHOUT_PEER}" in tables.latency(tmp_path)
+
+
+@pytest.mark.slow
+def test_the_peer_of_texts_reads_as_many_tokens_as_there_would_be() -> None:
+    pytest.importorskip("transformers")
+    read: list[int] = []
+    embed = torch.nn.Embedding.forward
+
+    def forward(self: torch.nn.Embedding, ids: torch.Tensor) -> torch.Tensor:
+        read.append(ids.shape[1])
+        return embed(self, ids)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.nn.Embedding, "forward", forward)
+        answer = peers.text(pick("cpu"))
+        assert answer is not None
+        assert sum(answer(drawn.text(200))) == pytest.approx(1)
+    assert set(read) == {262} == {peers.pieces(drawn.text(200))}
+    assert peers.pieces(drawn.text(2000)) == 512
+
+
+@pytest.fixture
+def served() -> Iterator[serving.Page]:
+    page = build_page({"fake": FakeClassifier()}, {})  # type: ignore[dict-item]
+    port = serving.free_port()
+    page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **launch_options())
+    yield serving.Page(os.getpid(), port, 0.0)
+    page.close()
+
+
+def test_what_is_lost_or_other_than_alone_is_counted(served: serving.Page) -> None:
+    right = load.Question("classify_text", "hello", "fake", {"ham": 0.5, "spam": 0.5})
+    other = load.Question("classify_text", "hello", "fake", {"ham": 0.4, "spam": 0.6})
+    lost = load.Question("classify_text", "hello", "nobody", {})
+    fine = load.ask_all(served, [right] * 8, 4)
+    assert (fine.lost, fine.difference) == (0, 0)
+    assert 0 < fine.p50_ms <= fine.p95_ms
+    assert fine.per_second > 0
+    mixed = load.ask_all(served, [right, other, lost, right], 2)
+    assert (mixed.lost, mixed.difference) == (1, pytest.approx(0.1))
+
+
+@pytest.mark.slow
+def test_the_page_under_load(tmp_path: Path) -> None:
+    write_image_checkpoint(tmp_path / "animals")
+    write_text_checkpoint(tmp_path / "films")
+    options = ["--users", "6", "--answers", "24", "--repeats", "1", "--device", "cpu"]
+    load.main(["--checkpoints", str(tmp_path), *options, "--results", str(tmp_path / "results")])
+    content = results.read("load", tmp_path / "results")
+    assert set(content) == ENVELOPE
+    ways = ["1 visitor", "6 visitors, one by one", "6 visitors, together"]
+    assert [row["way"] for row in content["results"]["rows"]] == ways * 2
+    rounds = [row["rounds"] for row in content["results"]["rows"]]
+    assert all(len(each) == 1 and each[0]["lost"] == 0 and each[0]["difference"] < 1e-5 for each in rounds)
+
+
+def test_answers_per_second_have_a_table(tmp_path: Path) -> None:
+    record = results.Record(benchmark="load", module="m", arguments=[], device=pick("cpu"), folder=tmp_path)
+    one = {"p50_ms": 20.0, "p95_ms": 30.0, "cpu_ms": None, "lost": 0, "difference": 2e-7}
+    rounds = [{"per_second": rate, **one} for rate in (90.0, 110.0, 100.0)]
+    record.save({"users": 50, "rows": [{"input": "text", "way": "1 visitor", "rounds": rounds}]})
+    table = tables.load(tmp_path)
+    assert "| text | 1 visitor | 100 (90 to 110) | 20.0 ms | 30.0 ms | – | 3 |" in table
+    assert "- No answers were lost; the largest difference from an input's answer alone is 2e-07." in table
 
 
 @pytest.mark.slow

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import pyclassify
+from benchmarks import drawn
 from pyclassify import Classifier, InputError
+from pyclassify.image import transform
 from tests import drawing
 
 
@@ -155,6 +157,24 @@ def test_exif_rotation_does_not_change_the_answer(pictures: Classifier, tmp_path
     image.rotate(90).save(tmp_path / "rotated.png", exif=exif)
     upright, rotated = pictures.predict([tmp_path / "upright.png", tmp_path / "rotated.png"])
     assert upright.probabilities == pytest.approx(rotated.probabilities, abs=1e-5)
+
+
+def test_a_photo_decoded_at_a_reduced_scale_gets_the_answer_of_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A camera's 12 megapixels and the shipped network; no probability may differ by 0.02."""
+    shipped = pyclassify.load(Path(__file__).parents[1] / "checkpoints" / "cifar10", device="cpu")
+    photo = drawn.pictures(tmp_path)["picture, JPEG of 12 megapixels"]
+    sizes: list[tuple[int, int]] = []
+    draft = transform._draft_size
+    monkeypatch.setattr(transform, "_draft_size", lambda image, least: sizes.append(image.size) or draft(image, least))
+    (reduced,) = shipped.predict([photo])
+    monkeypatch.setattr(transform, "_draft_size", lambda image, least: image.size)
+    (whole,) = shipped.predict([photo])
+    assert sizes == [drawn.PHOTO_PX]
+    assert reduced.probabilities != whole.probabilities
+    assert reduced.label == whole.label
+    assert reduced.probabilities == pytest.approx(whole.probabilities, abs=0.02)
 
 
 def test_importing_imports_neither_gradio_nor_torchtext() -> None:

@@ -391,7 +391,7 @@ def test_preparing_fits_the_last_layer_and_nothing_else(trained: OrderedDict[str
 
 
 def test_without_weights_only_the_statistics_are_prepared() -> None:
-    model, batches = _build(SMALL), _batches((8, 8), batch_size=16)
+    model, batches = _build(SMALL), _batches((8, 8), batch_size=16, size_px=64)
     model.network.classifier[0].p = 0.0  # dropout, so that training gives the same twice
     before = {key: each.clone() for key, each in model.named_parameters()}
     model.prepare(batches)

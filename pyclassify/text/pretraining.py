@@ -20,19 +20,19 @@ from pyclassify.errors import DataError
 from pyclassify.text.regions import UNKNOWN, Regions
 from pyclassify.text.transform import TextTransform
 
-BATCH_SIZE: Final = 48
-TARGETS: Final = 4
+BATCH_SIZE: Final = 16
+TARGETS: Final = 8
 """Words that a region has to foretell in a step, drawn from those around it."""
-OTHERS: Final = 1024
+OTHERS: Final = 512
 """Words that they are told from, drawn once for a batch."""
-NEAREST, FARTHEST = 3, 20
+NEAREST, FARTHEST = 3, 12
 """How far, in tokens, a word that is foretold is from the middle of the region."""
 ASKED: Final = 0.35
 """Share of the regions that are asked in a step; neighbouring ones have nearly the same to say."""
 FREQUENT: Final = 1e-4
 """Words with a larger share of the text are asked for less often (Mikolov et al. 2013): all regions foretell `the`."""
-RATE: Final = 2e-3
-MOST_TOKENS: Final = 25_000_000
+RATE: Final = 6e-3
+MOST_TOKENS: Final = 20_000_000
 """Read in all passes together, which takes about half an hour on two cores."""
 
 
@@ -83,8 +83,9 @@ def pretrain(
 
     The two views of Johnson and Zhang 2015 ("Semi-supervised Convolutional Neural Networks for Text Categorization via
     Region Embedding"): what a region says of its surroundings is mostly what both have in common, and that is the
-    subject and the mood of the text. Their square loss over the whole vocabulary is replaced by a sampled one
-    (Jozefowicz et al. 2016).
+    subject and the mood of the text. Their square loss over the whole vocabulary is replaced by telling
+    the right word from others (as van den Oord et al. 2018, "Representation Learning with Contrastive Predictive
+    Coding").
 
     Args:
         model: its embedding and first convolution are trained in place; it is moved to the device.
@@ -106,7 +107,7 @@ def pretrain(
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         foretold = nn.Embedding(model.embedding.num_embeddings, model.above.in_channels, device=device)
-        nn.init.normal_(foretold.weight, std=0.02)
+        nn.init.normal_(foretold.weight, std=0.1)
         return _steps(model, foretold, corpus, draws, epochs, on_step)
 
 
@@ -158,10 +159,11 @@ def _steps(
 ) -> float:
     optimizer = torch.optim.Adam([*_learning(model), *foretold.parameters()], lr=RATE)
     steps = max(1, math.ceil(len(corpus.lengths) * epochs / BATCH_SIZE))
+    rise = max(1, min(100, steps // 10))
     began, seen, mean = time.perf_counter(), 0, 0.0
     for step, texts in enumerate(_batches(corpus.lengths, steps)):
         for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1.0, (step + 1) / 100) * max(0.02, 1 - step / steps)
+            group["lr"] = RATE * min(1.0, (step + 1) / rise) * max(0.02, 1 - step / steps)
         ids, lengths = (each.to(foretold.weight.device) for each in corpus.padded(texts))
         loss = _loss(model, foretold, ids, lengths, draws)
         optimizer.zero_grad(set_to_none=True)
@@ -196,16 +198,19 @@ class _Draws:
         shares = counts / counts.sum().clamp(min=1)
         kept = (FREQUENT / shares.clamp(min=1e-12)).sqrt().clamp(max=1.0)
         kept[: UNKNOWN + 1] = 0.0
-        weights = (counts * kept) ** 0.75
+        weights = counts * kept
         if int((weights > 0).sum()) < 2:
             raise DataError("there is too little text to learn from; leave --unlabelled out.")
         self.kept = kept.float().to(device)
         self.others = (weights / weights.sum()).float().to(device)
-        self.log_others = self.others.clamp(min=1e-12).log()
 
 
 def _loss(model: Regions, foretold: nn.Embedding, ids: Tensor, lengths: Tensor, draws: _Draws) -> Tensor:
-    """Cross-entropy of each word that is asked for against the others, of which frequent ones are drawn more often."""
+    """Cross-entropy of each word that is asked for against others.
+
+    The others are drawn as often as words are asked for, and that is not corrected for: so what a region has to say is
+    how much likelier than elsewhere each word is, and not how frequent it is anyway.
+    """
     valid = torch.arange(ids.shape[1], device=ids.device) < lengths.unsqueeze(1)
     asked = torch.nonzero(valid & (torch.rand(ids.shape, device=ids.device) < ASKED))
     words, counted = _targets(ids, lengths, asked, model.embedding.num_embeddings, draws.kept)
@@ -213,8 +218,8 @@ def _loss(model: Regions, foretold: nn.Embedding, ids: Tensor, lengths: Tensor, 
     asked, words, counted = asked[some], words[some], counted[some]
     regions = model.regions(ids, valid).transpose(1, 2)[asked[:, 0], asked[:, 1]]  # (M, D)
     others = torch.multinomial(draws.others, OTHERS, replacement=True)
-    against = (regions @ foretold(others).T - draws.log_others[others]).logsumexp(dim=1)
-    right = torch.einsum("md,mtd->mt", regions, foretold(words)) - draws.log_others[words]
+    against = (regions @ foretold(others).T).logsumexp(dim=1)
+    right = torch.einsum("md,mtd->mt", regions, foretold(words))
     return (F.softplus(against.unsqueeze(1) - right) * counted).sum() / counted.sum().clamp(min=1)
 
 
