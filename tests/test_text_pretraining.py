@@ -53,7 +53,7 @@ def test_foretelling_is_learned_and_tells_subjects_apart() -> None:
     model, corpus = _regions(), pretraining.corpus_of(_texts(400), TRANSFORM)
     losses: list[float] = []
     pretraining.pretrain(model, corpus, epochs=8, on_step=lambda progress: losses.append(progress.loss))
-    assert losses[-1] < losses[0] - 0.3
+    assert losses[-1] < losses[0] - 0.2
     first, second = model.embedding.weight[2:22].mean(dim=0), model.embedding.weight[22:].mean(dim=0)
     own, other = (torch.cosine_similarity(model.embedding.weight[2:22], each, dim=1).mean() for each in (first, second))
     assert own > other + 0.5

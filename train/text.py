@@ -106,9 +106,10 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     splits = replace(splits, name=options.data_name or splits.name)
     transform = _transform(options, splits)
     _announce(splits, transform)
-    config = shared.train_config(
-        options, models.training_defaults(options.model, examples=len(splits.train)), autocast=False
+    defaults = models.training_defaults(
+        options.model, examples=len(splits.train), pretrained=options.unlabelled is not None
     )
+    config = shared.train_config(options, defaults, autocast=False)
     batches = [
         data.TextBatches(part, transform, batch_size=config.batch_size)
         for part in (splits.train, splits.validation, splits.test)

@@ -157,6 +157,22 @@ class WideDeep(nn.Module):
         """Find the n-gram table from the training data, before the first epoch."""
         self.wide.fit(batches)
 
+    def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
+        """What was learned from unlabelled text, if anything was, at half the rate of the rest."""
+        early = {id(each) for each in self.deep.pretrained()} if isinstance(self.deep, Regions) else set()
+        learning = [each for each in self.parameters() if each.requires_grad]
+        groups = (
+            [each for each in learning if each.ndim > 1 and id(each) not in early],
+            [each for each in learning if each.ndim <= 1 and id(each) not in early],
+            [each for each in learning if id(each) in early],
+        )
+        settings = ((learning_rate, weight_decay), (learning_rate, 0.0), (0.5 * learning_rate, weight_decay))
+        return [
+            {"params": group, "lr": rate, "weight_decay": decay}
+            for group, (rate, decay) in zip(groups, settings, strict=True)
+            if group
+        ]
+
     @torch.no_grad()
     def tune(self, batches: Batches) -> None:
         """Set the shares of both parts to those that make the given texts' labels most likely.
@@ -260,12 +276,13 @@ def _buckets(labels: int, total_tokens: int) -> int:
     return int(2 ** min(most, max(17, math.ceil(math.log2(max(1, total_tokens / 8))))))
 
 
-def training_defaults(name: str, *, examples: int = 25_000) -> dict[str, Any]:
+def training_defaults(name: str, *, examples: int = 25_000, pretrained: bool = False) -> dict[str, Any]:
     """Settings of the optimizer that suit a network.
 
     Args:
         name: one of NAMES.
         examples: how many training texts there are; few texts need more epochs and smaller batches.
+        pretrained: whether unlabelled texts were learned from first, which large steps would undo.
     """
     if name == "lstm":
         return {
@@ -280,11 +297,12 @@ def training_defaults(name: str, *, examples: int = 25_000) -> dict[str, Any]:
         }
     return {
         "optimizer": "adamw",
-        "learning_rate": 0.003,
+        "learning_rate": 0.001 if pretrained else 0.003,
         "weight_decay": 0.01,
         "batch_size": 64 if examples > 50_000 else 32,
         "epochs": 4 if examples > 10_000 else 8,
         "schedule": "one_cycle",
         "label_smoothing": 0.0,
-        "average_decay": 0.0,
+        "clip_norm": 1.0 if pretrained else 0.0,
+        "average_decay": 0.998 if pretrained else 0.0,
     }

@@ -123,11 +123,15 @@ def pretrain_once(
     """As `pretrain`, over as many passes as are worth it; or what an interrupted training of the same kind kept.
 
     Args:
-        model, corpus, seed, device, on_step: as for `pretrain`.
-        path: the file that it is kept in.
+        model: as for `pretrain`.
+        corpus: as for `pretrain`.
+        path: the file that what was learned is kept in.
+        seed: as for `pretrain`.
+        device: as for `pretrain`.
+        on_step: as for `pretrain`.
     """
     content = hashlib.sha256(corpus.ids.numpy().tobytes() + corpus.ends.numpy().tobytes())
-    content.update(repr((seed, [tuple(each.shape) for each in _learning(model)])).encode())
+    content.update(repr((seed, [tuple(each.shape) for each in model.pretrained()])).encode())
     begun = {"fingerprint": content.hexdigest()}
     if path.is_file():
         kept = torch.load(path, map_location=device, weights_only=True)
@@ -145,10 +149,6 @@ def pretrain_once(
     return loss
 
 
-def _learning(model: Regions) -> list[nn.Parameter]:
-    return [*model.embedding.parameters(), *model.region.parameters()]
-
-
 def _steps(
     model: Regions,
     foretold: nn.Embedding,
@@ -157,7 +157,7 @@ def _steps(
     epochs: float,
     on_step: Callable[[PretrainingProgress], None] | None,
 ) -> float:
-    optimizer = torch.optim.Adam([*_learning(model), *foretold.parameters()], lr=RATE)
+    optimizer = torch.optim.Adam([*model.pretrained(), *foretold.parameters()], lr=RATE)
     steps = max(1, math.ceil(len(corpus.lengths) * epochs / BATCH_SIZE))
     rise = max(1, min(100, steps // 10))
     began, seen, mean = time.perf_counter(), 0, 0.0

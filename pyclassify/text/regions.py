@@ -50,6 +50,10 @@ class Regions(nn.Module):
         self.attention = nn.Linear(channels + top_channels, 1)
         self.output = nn.Linear(2 * (channels + top_channels), labels)
 
+    def pretrained(self) -> list[nn.Parameter]:
+        """What `pretraining.pretrain` teaches."""
+        return [*self.embedding.parameters(), *self.region.parameters()]
+
     def regions(self, ids: Tensor, valid: Tensor) -> Tensor:
         """(N, L) int64 and (N, L) bool to (N, D, L), zero past a text's end."""
         # Rarer tokens than the embedding has are unknown to this part.
