@@ -14,13 +14,15 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import drawn, latency, load, peers, results, serving, tables, trained, tutorial
+from benchmarks import drawn, latency, load, mirrored, peers, results, serving, tables, trained, tutorial
 from benchmarks.tutorial_pictures import Cnn
 from benchmarks.tutorial_text import LstmReader, Step, answers
 from pyclassify.device import pick
+from pyclassify.image import models as image_models
 from pyclassify.ui.page import build_page, launch_options
 from tests import drawing
 from tests.fakes import FakeClassifier, write_image_checkpoint, write_text_checkpoint
+from train import image as train_image
 
 ENVELOPE = {"benchmark", "date", "commit", "hardware", "versions", "command", "seconds", "results"}
 IDS = torch.tensor([[2, 3, 4, 5], [3, 4, 5, 2], [4, 5, 1, 1], [5, 1, 1, 1]])
@@ -354,3 +356,21 @@ def test_the_readmes_tables_are_those_of_the_results(name: str) -> None:
     if shown is None or table is None:
         pytest.skip(f"there is no table {name} yet, or no result for it")
     assert shown == table, "run python -m benchmarks.tables"
+
+
+def test_mirror_images_are_measured_beside_the_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = drawing.picture_folder(tmp_path / "data", per_label=8)
+    train_image.main(["--data", str(folder), "--model", "simple_cnn", "--epochs", "1", "--out", str(tmp_path / "out")])
+    mirrored.main(
+        ["--data", str(folder), "--checkpoint", str(tmp_path / "out"), "--results", str(tmp_path), "--device", "cpu"]
+    )
+    rows = json.loads((tmp_path / "mirrored.json").read_text())["results"]["rows"]
+    shipped = json.loads((tmp_path / "out" / "config.json").read_text())["scores"]["accuracy"]
+    assert [row["way"] for row in rows] == ["as shipped", "and mirrored"]
+    assert rows[0]["accuracy"] == pytest.approx(shipped)
+
+
+def test_both_ways_give_a_picture_and_its_mirror_image_the_same_answer() -> None:
+    model = mirrored.BothWays(image_models.build("simple_cnn", labels=3, size_px=8))
+    pictures = torch.rand(2, 3, 8, 8)
+    assert torch.allclose(model(pictures), model(pictures.flip(3)), atol=1e-6)
