@@ -145,9 +145,10 @@ def test_the_command_learns_from_unlabelled_texts_but_not_from_those_it_is_teste
     options = ["--data", str(tmp_path / "rows.tsv"), "--unlabelled", str(tmp_path / "more.txt")]
     command.main([*options, "--tokens", "words", "--epochs", "1", "--out", str(tmp_path / "out")])
     printed = capsys.readouterr().out
-    assert "learning from 11 unlabelled texts" in printed  # the other 80 of 91 have labels, or are kept apart
+    assert "from 11 unlabelled texts" in printed  # the other 80 of 91 have labels, or are kept apart
     info = json.loads((tmp_path / "out" / "config.json").read_text())
     assert info["model"]["arguments"]["top_channels"] == 128
+    assert "from 11 unlabelled texts" in (tmp_path / "out" / "README.md").read_text()
     assert not (tmp_path / "out.training").exists()
 
 

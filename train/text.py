@@ -122,8 +122,12 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         cache = Path("data/vectors")
         table = data.vectors(options.vectors, transform.vocabulary, dimensions=size, cache=cache)
         model.load_vectors(table)  # type: ignore[operator]  # only --model lstm comes here, see _check
-    if options.unlabelled and not options.resume:
-        _pretrain(options, splits, transform, model.deep)  # type: ignore[arg-type]  # nor --model lstm here
+    remark = ""
+    if options.unlabelled:
+        corpus, remark = _corpus(options, splits, transform)
+        print(remark, flush=True)
+        if not options.resume:
+            _pretrain(options, corpus, model.deep)  # type: ignore[arg-type]  # nor does --model lstm come here
     pipeline.run(
         pipeline.Job(
             out=options.out,
@@ -140,23 +144,27 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
             device=pick(options.device),
             command=shared.command_line(MODULE, arguments),
             resume=options.resume,
-            about=options.about,
+            about=" ".join((options.about, remark)).strip(),
             data_license=options.data_license,
         )
     )
 
 
-def _pretrain(
-    options: argparse.Namespace, splits: Splits[str], transform: TextTransform, model: regions.Regions
-) -> None:
-    """Learn from the texts to train on and the unlabelled ones, without those that are kept to choose by or to test."""
+def _corpus(
+    options: argparse.Namespace, splits: Splits[str], transform: TextTransform
+) -> tuple[pretraining.Corpus, str]:
+    """The texts to train on and the unlabelled ones, without those kept to choose by or to test, and a word on them."""
     found = unlabelled.read(options.unlabelled, encoding=options.encoding)
     more = unlabelled.without(found, splits.validation.items, splits.test.items, splits.train.items)
     corpus = pretraining.corpus_of((*splits.train.items, *more), transform)
-    print(
-        f"learning from {len(more):,} unlabelled texts and those to train on, {len(corpus.ids):,} {transform.tokens}",
-        flush=True,
+    passes = pretraining.passes_over(corpus)
+    return corpus, (
+        f"A part of the model learned first to foretell the words around a word, from {len(more):,} unlabelled texts"
+        f" and those to train on: {len(corpus.ids):,} {transform.tokens}, read {passes:.1f} times."
     )
+
+
+def _pretrain(options: argparse.Namespace, corpus: pretraining.Corpus, model: regions.Regions) -> None:
     began, device = time.perf_counter(), pick(options.device)
     with tqdm(desc="foretelling words", unit=" steps", disable=None, leave=False) as bar:
 
