@@ -264,3 +264,23 @@ def test_download_is_laid_out_as_folders(tmp_path: Path, monkeypatch: pytest.Mon
     assert data.read(path).labels == ("two", "zero-one")
     monkeypatch.setattr(download, "_SETS", {})
     assert download.fetch("tiny", tmp_path) == path
+
+
+@pytest.mark.parametrize(("free", "moved"), [(301, True), (299, False)])
+def test_pictures_go_to_the_gpu_where_they_leave_room(free: int, moved: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[torch.device] = []
+
+    class Pixels:
+        nbytes = 100
+
+        def to(self, device: torch.device) -> str:
+            asked.append(device)
+            return "on the GPU"
+
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (free, 10_000))
+    pixels = Pixels()
+    found = data._near(pixels, torch.device("cuda"))
+    assert found == ("on the GPU" if moved else pixels)
+    assert asked == [torch.device("cuda")] * moved
+    assert data._near(pixels, torch.device("cpu")) is pixels
+    assert data._near(pixels, None) is pixels
