@@ -239,10 +239,11 @@ def test_sizes_stay_bounded(labels: int, examples: int, total_tokens: int, token
     assert arguments["buckets"] & (arguments["buckets"] - 1) == 0
 
 
+@pytest.mark.parametrize("pretrained", [False, True])
 @pytest.mark.parametrize("name", models.NAMES)
-def test_training_defaults_are_complete(name: str) -> None:
-    defaults = models.training_defaults(name)
-    assert set(defaults) == {
+def test_training_defaults_are_complete(name: str, pretrained: bool) -> None:
+    defaults = models.training_defaults(name, pretrained=pretrained)
+    assert set(defaults) - {"clip_norm"} == {
         "optimizer",
         "learning_rate",
         "weight_decay",

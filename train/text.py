@@ -93,17 +93,7 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """
     shared.check_common(options)
     _check(options)
-    splits = data.read(
-        options.data or data.download(options.dataset, Path("data")),
-        test=options.test,
-        text_column=options.text_column,
-        label_column=options.label_column,
-        encoding=options.encoding,
-        validation_fraction=options.validation_fraction,
-        test_fraction=options.test_fraction,
-        seed=options.seed,
-    )
-    splits = replace(splits, name=options.data_name or splits.name)
+    splits = _splits(options)
     transform = _transform(options, splits)
     _announce(splits, transform)
     defaults = models.training_defaults(
@@ -119,8 +109,7 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     model = models.build(options.model, labels=len(splits.labels), **model_arguments)
     if options.vectors and not options.resume:
         size = int(model_arguments["embedding_size"])
-        cache = Path("data/vectors")
-        table = data.vectors(options.vectors, transform.vocabulary, dimensions=size, cache=cache)
+        table = data.vectors(options.vectors, transform.vocabulary, dimensions=size, cache=Path("data/vectors"))
         model.load_vectors(table)  # type: ignore[operator]  # only --model lstm comes here, see _check
     remark = ""
     if options.unlabelled:
@@ -148,6 +137,20 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
             data_license=options.data_license,
         )
     )
+
+
+def _splits(options: argparse.Namespace) -> Splits[str]:
+    splits = data.read(
+        options.data or data.download(options.dataset, Path("data")),
+        test=options.test,
+        text_column=options.text_column,
+        label_column=options.label_column,
+        encoding=options.encoding,
+        validation_fraction=options.validation_fraction,
+        test_fraction=options.test_fraction,
+        seed=options.seed,
+    )
+    return replace(splits, name=options.data_name or splits.name)
 
 
 def _corpus(
