@@ -182,8 +182,8 @@ def _batches(lengths: Tensor, steps: int) -> Iterator[Tensor]:
     """Numbers of texts, those of a batch of similar length, pass after pass."""
     done = 0
     while done < steps:
-        parts = torch.randperm(len(lengths)).split(50 * BATCH_SIZE)
-        batches = [batch for part in parts for batch in part[lengths[part].argsort()].split(BATCH_SIZE)]
+        parts = torch.split(torch.randperm(len(lengths)), 50 * BATCH_SIZE)
+        batches = [batch for part in parts for batch in torch.split(part[lengths[part].argsort()], BATCH_SIZE)]
         for position in torch.randperm(len(batches))[: steps - done].tolist():
             yield batches[position]
         done += len(batches)
