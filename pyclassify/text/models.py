@@ -15,13 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyclassify.examples import Batches
+from pyclassify.text.layers import drop_words, known_tokens, pool, valid_tokens
 from pyclassify.text.lstm import Lstm
 from pyclassify.text.ngrams import NgramTable
 from pyclassify.text.regions import Regions
 
 NAMES: Final = ("wide_deep", "lstm")
 DEFAULT: Final = "wide_deep"
-UNKNOWN: Final = 1
 
 DOUBT: Final = 10.0
 """What a whole share of the network must gain, in nats over all validation texts together, to be believed."""
@@ -82,18 +82,16 @@ class Convolutions(nn.Module):
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """(N, L) int64 and (N,) int64 to (N, K)."""
-        valid = torch.arange(ids.shape[1], device=ids.device) < lengths.clamp(min=1).unsqueeze(1)
-        # Rarer tokens than the embedding has are unknown to this part.
-        ids = torch.where(ids < self.embedding.num_embeddings, ids, UNKNOWN)
+        valid = valid_tokens(ids, lengths)
+        ids = known_tokens(ids, self.embedding.num_embeddings)
         if self.training:
-            ids = torch.where(torch.rand(ids.shape, device=ids.device) < self.word_dropout, UNKNOWN, ids)
+            ids = drop_words(ids, self.word_dropout)
         mask = valid.unsqueeze(1)
         x = self.embedding(ids).transpose(1, 2) * mask
         for depth, convolution in enumerate(self.convolutions):
             gated = F.glu(convolution(x), dim=1) * mask
             x = gated if depth == 0 else x + gated
-        weights = self.attention(x.transpose(1, 2)).squeeze(2).masked_fill(~valid, -1e4).softmax(dim=1)
-        pooled = torch.cat([x.masked_fill(~mask, -1e4).amax(dim=2), (x * weights.unsqueeze(1)).sum(dim=2)], dim=1)
+        pooled = pool(x, valid, self.attention)
         logits: Tensor = self.output(F.dropout(pooled, self.dropout, self.training))
         return logits
 

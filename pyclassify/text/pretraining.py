@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyclassify.errors import DataError
-from pyclassify.text.regions import UNKNOWN, Regions
-from pyclassify.text.transform import TextTransform
+from pyclassify.text.layers import known_tokens, valid_tokens
+from pyclassify.text.regions import Regions
+from pyclassify.text.transform import UNKNOWN_ID, TextTransform
 
 BATCH_SIZE: Final = 16
 TARGETS: Final = 8
@@ -193,11 +194,11 @@ class _Draws:
     """How often each word is asked for, and how often it stands among the others."""
 
     def __init__(self, corpus: Corpus, vocabulary_size: int, device: torch.device) -> None:
-        known = torch.where(corpus.ids < vocabulary_size, corpus.ids, UNKNOWN)
+        known = known_tokens(corpus.ids, vocabulary_size)
         counts = torch.bincount(known.long(), minlength=vocabulary_size).double()
         shares = counts / counts.sum().clamp(min=1)
         kept = (FREQUENT / shares.clamp(min=1e-12)).sqrt().clamp(max=1.0)
-        kept[: UNKNOWN + 1] = 0.0
+        kept[: UNKNOWN_ID + 1] = 0.0
         weights = counts * kept
         if int((weights > 0).sum()) < 2:
             raise DataError("there is too little text to learn from; leave --unlabelled out.")
@@ -211,7 +212,7 @@ def _loss(model: Regions, foretold: nn.Embedding, ids: Tensor, lengths: Tensor, 
     The others are drawn as often as words are asked for, and that is not corrected for: so what a region has to say is
     how much likelier than elsewhere each word is, and not how frequent it is anyway.
     """
-    valid = torch.arange(ids.shape[1], device=ids.device) < lengths.unsqueeze(1)
+    valid = valid_tokens(ids, lengths)
     asked = torch.nonzero(valid & (torch.rand(ids.shape, device=ids.device) < ASKED))
     words, counted = _targets(ids, lengths, asked, model.embedding.num_embeddings, draws.kept)
     some = counted.any(dim=1)
@@ -230,7 +231,7 @@ def _targets(ids: Tensor, lengths: Tensor, asked: Tensor, vocabulary_size: int, 
     places = asked[:, 1:] + away
     inside = (places >= 0) & (places < lengths[asked[:, 0]].unsqueeze(1))
     words = ids[asked[:, :1], places.clamp(0, ids.shape[1] - 1)]
-    words = torch.where(words < vocabulary_size, words, UNKNOWN)
+    words = known_tokens(words, vocabulary_size)
     return words, inside & (torch.rand(words.shape, device=ids.device) < kept[words])
 
 

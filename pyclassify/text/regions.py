@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-UNKNOWN: Final = 1
+from pyclassify.text.layers import drop_words, known_tokens, pool, valid_tokens
+
 BETWEEN: Final = 0.2
 """Share of the numbers set to zero in training before each convolution."""
 
@@ -56,22 +57,18 @@ class Regions(nn.Module):
 
     def regions(self, ids: Tensor, valid: Tensor) -> Tensor:
         """(N, L) int64 and (N, L) bool to (N, D, L), zero past a text's end."""
-        # Rarer tokens than the embedding has are unknown to this part.
-        ids = torch.where(ids < self.embedding.num_embeddings, ids, UNKNOWN)
+        ids = known_tokens(ids, self.embedding.num_embeddings)
         if self.training:
-            ids = torch.where(torch.rand(ids.shape, device=ids.device) < self.word_dropout, UNKNOWN, ids)
+            ids = drop_words(ids, self.word_dropout)
         mask = valid.unsqueeze(1)
         tokens = F.dropout(self.embedding(ids), BETWEEN, self.training).transpose(1, 2)
         return F.glu(self.region(tokens * mask), dim=1) * mask
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """(N, L) int64 and (N,) int64 to (N, K)."""
-        valid = torch.arange(ids.shape[1], device=ids.device) < lengths.clamp(min=1).unsqueeze(1)
-        mask = valid.unsqueeze(1)
+        valid = valid_tokens(ids, lengths)
         low = self.regions(ids, valid)
         high = F.glu(self.above(F.dropout(low, BETWEEN, self.training)), dim=1)
-        x = torch.cat([low, high], dim=1)
-        weights = self.attention(x.transpose(1, 2)).squeeze(2).masked_fill(~valid, -1e4).softmax(dim=1)
-        pooled = torch.cat([x.masked_fill(~mask, -1e4).amax(dim=2), (x * weights.unsqueeze(1)).sum(dim=2)], dim=1)
+        pooled = pool(torch.cat([low, high], dim=1), valid, self.attention)
         logits: Tensor = self.output(F.dropout(pooled, self.dropout, self.training))
         return logits

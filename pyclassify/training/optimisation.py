@@ -51,7 +51,8 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
     groups = [g for g in parameter_groups(model, config.learning_rate, config.weight_decay) if g["params"]]
     nesterov = config.nesterov and config.momentum > 0
     if config.optimizer == "muon":
-        groups = [part for group in groups for part in _divided(group, hidden_convolutions(model), config)]
+        matrices = hidden_convolutions(model)
+        groups = [part for group in groups for part in _divided(group, matrices, config)]
         return Muon(groups, lr=config.learning_rate, momentum=config.momentum, nesterov=nesterov)
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, nesterov=nesterov)
