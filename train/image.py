@@ -30,6 +30,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Per channel over ImageNet: near enough for any photos, and the same for every data set."""
 
 FEW_PICTURES = 20_000
+FEW_EPOCHS = 16
 
 STEPS = 1200
 """Steps that a small network needs to settle; small data sets get more epochs for it."""
@@ -120,7 +121,7 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         data.ImageBatches(part, transform, batch_size=config.batch_size, device=device) for part in decoded
     )
     if options.model != "simple_cnn":  # which is to be what the tutorial has
-        augmentation = _augmentation(transform, len(splits.train), mirror=not options.no_mirror)
+        augmentation = _augmentation(transform, len(splits.train), config.epochs, mirror=not options.no_mirror)
         train_batches = train_batches.with_augmentation(augmentation).with_rare_labels_more_often()
     remarks = _remarks(options, source, splits)
     for remark in remarks:
@@ -286,11 +287,11 @@ def _torchvision_defaults(examples: int, size_px: int, *, is_adapted: bool) -> d
     }
 
 
-def _augmentation(transform: ImageTransform, examples: int, *, mirror: bool) -> Augmentation:
-    """Few pictures are seen in many epochs and must look different each time; many are learned sooner as they are."""
+def _augmentation(transform: ImageTransform, examples: int, epochs: int, *, mirror: bool) -> Augmentation:
+    """What is seen in many epochs must look different each time; what is seen a few times is learned sooner as it is."""
     if transform.size_px > 32:
         return Augmentation(mirror=mirror, shift=0.1, zoom=0.4, blank=0.25)
-    if examples > FEW_PICTURES:
+    if examples > FEW_PICTURES and epochs <= FEW_EPOCHS:
         return Augmentation(mirror=mirror, shift=0.0625)
     return Augmentation(mirror=mirror, shift=0.125, blank=0.25)
 
