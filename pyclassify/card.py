@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pyclassify.evaluation import Comparison
 from pyclassify.examples import Skipped
 
 SKIPPED_SHOWN = 20
 LEFT_OUT = "## Left out: "
+CURVES, CONFUSION, RELIABILITY = "curves.png", "confusion.png", "reliability.png"
+"""Pictures beside the card."""
 
 
 def write(
@@ -33,13 +36,15 @@ def write(
         skipped_section: their section as it is, where they are not known one by one.
         about: a sentence or two on the data, from whoever trained.
         data_license: of the data, in words.
-        pictures: files beside the card that show how the epochs went.
+        pictures: which of CURVES, CONFUSION and RELIABILITY stand beside the card.
     """
     parts = [
         _front_matter(name, info),
         f"# {name}\n",
         _purpose(info, about, data_license),
-        _scores(info),
+        _findings(info),
+        _scores(info, pictures),
+        _trust(info, pictures),
         _epochs(info["training"]["epochs"], pictures),
         skipped_section or _skipped(skipped),
         _made(info),
@@ -87,35 +92,132 @@ def _purpose(info: Mapping[str, Any], about: str, data_license: str) -> str:
         f"Data: {data['name']}, {data['train']:,} {things} to train on, {data['validation']:,} to choose by,"
         f" {data['test']:,} to test with, {data['skipped']:,} left out."
         + (f" Licence of the data: {data_license}." if data_license else ""),
-        f"It answers with one of these labels whatever it is given: {things} unlike those above get an answer too, and"
-        " it may be given with confidence. Do not let it decide over people.",
+        f"It is for {things} like these, to see what can be told apart and to sort with someone looking over it. It is"
+        " not for deciding over people, nor for anything where a wrong answer does harm that nobody notices.",
+        _unlike(info, things),
     ]
     return "\n\n".join(line for line in lines if line) + "\n"
 
 
-def _scores(info: Mapping[str, Any]) -> str:
-    scores = info["scores"]
+def _unlike(info: Mapping[str, Any], things: str) -> str:
+    if "known" in info:
+        return (
+            f'{things.capitalize()} unlike those above get an answer too, with the remark "I don\'t know this", which'
+            " misses some of them: see below."
+        )
+    return (
+        f"It answers with one of these labels whatever it is given: {things} unlike those above get an answer too, and"
+        " it may be given with confidence."
+    )
+
+
+def _findings(info: Mapping[str, Any]) -> str:
+    found = info.get("findings", {}).get("findings", ())
+    if not found:
+        return ""
+    return "\n".join(["## The data\n", *(f"- {each['summary']} {each['advice']}" for each in found)]) + "\n"
+
+
+def summary(scores: Mapping[str, Any]) -> str:
+    """What the test data say, in a few sentences.
+
+    Args:
+        scores: of a checkpoint's config.json; what older ones lack is left out.
+    """
     low, high = scores["accuracy_interval"]
+    said = [
+        f"Test accuracy {scores['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}, {scores['examples']:,}"
+        f" examples), macro F1 {scores['macro_f1']:.4f}; always answering the most frequent label:"
+        f" {scores['majority_accuracy']:.4f}."
+    ]
+    if "baseline" in scores:
+        other = scores["baseline"]
+        low, high = other["accuracy_interval"]
+        said.append(
+            f"A simple program on the same data, {other['name']}: {other['accuracy']:.4f} ({low:.4f} to {high:.4f})."
+            f" {Comparison(**other).verdict()}"
+        )
+    if scores.get("without_leaked"):
+        rest = scores["without_leaked"]
+        said.append(
+            f"Without the {rest['leaked']:,} test examples that are the same or nearly the same as one to learn from:"
+            f" {rest['accuracy']:.4f}."
+        )
+    return " ".join(said)
+
+
+def _scores(info: Mapping[str, Any], pictures: Sequence[str]) -> str:
+    scores = info["scores"]
     lines = [
         "## Scores on the test data\n",
-        f"Accuracy **{scores['accuracy']:.4f}** (95 % interval {low:.4f} to {high:.4f}, {scores['examples']:,}"
-        f" examples); macro F1 {scores['macro_f1']:.4f}. Always answering the most frequent label:"
-        f" {scores['majority_accuracy']:.4f}. The test data were read once, after every choice was made.\n",
+        f"{summary(scores)} No choice was made on the test data.\n",
         "| label | precision | recall | F1 | examples |",
         "|---|---|---|---|---|",
     ]
     for label, row in scores["per_label"].items():
-        cell = label.replace("|", "\\|")
         lines.append(
-            f"| {cell} | {row['precision']:.4f} | {row['recall']:.4f} | {row['f1']:.4f} | {row['examples']:,} |"
+            f"| {_cell(label)} | {row['precision']:.4f} | {row['recall']:.4f} | {row['f1']:.4f} | {row['examples']:,} |"
         )
+    if CONFUSION in pictures:
+        lines.append(f"\n![How often each label was answered for each true label]({CONFUSION})")
+    if scores.get("mistakes"):
+        lines += [
+            "\nThe wrong answers that it was surest of:\n",
+            "| answer | sure | it is | example |",
+            "|---|---|---|---|",
+        ]
+        lines += [
+            f"| {_cell(each['answer'])} | {each['probability']:.1%} | {_cell(each['label'])} | {_cell(each['name'])} |"
+            for each in scores["mistakes"]
+        ]
     return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _trust(info: Mapping[str, Any], pictures: Sequence[str]) -> str:
+    if "calibration" not in info:
+        return ""
+    fitted, found = info["calibration"], info["scores"]["calibration"]
+    things = _things(info)
+    lines = [
+        "## How far to trust an answer\n",
+        f"Percentages are calibrated: the network's logits are divided by {fitted['temperature']:.3f}, fitted on"
+        f" {fitted['examples']:,} validation {things}. Expected calibration error on the test data"
+        f" {found['ece_after']:.4f}, before {found['ece_before']:.4f}.\n",
+    ]
+    if RELIABILITY in pictures:
+        lines.append(f"![Share of right answers for each probability]({RELIABILITY})\n")
+    lines += [
+        "Sets of labels that are to hold the true one as often as promised, on average over all labels:\n",
+        "| promised | on the test data | labels per set | sets with one label | least, for a label |",
+        "|---|---|---|---|---|",
+    ]
+    for promised, row in info["scores"]["sets"].items():
+        worst = min(row["per_label"], key=row["per_label"].__getitem__)
+        lines.append(
+            f"| {float(promised):.0%} | {row['coverage']:.1%} | {row['mean_size']:.2f} | {row['single']:.1%} |"
+            f" {row['per_label'][worst]:.1%} ({_cell(worst)}) |"
+        )
+    return "\n".join([*lines, *_known(info)]) + "\n"
+
+
+def _known(info: Mapping[str, Any]) -> list[str]:
+    if "known" not in info:
+        return []
+    refused = info["scores"]["refused"]
+    return [
+        f'\n"I don\'t know this" is said of what is stranger than 95 % of the validation {_things(info)}; of the test'
+        f" data that was {refused:.1%}."
+    ]
 
 
 def _epochs(epochs: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> str:
     lines = [
         "## Epochs\n",
-        *(f"![Loss and accuracy on training and validation data over the epochs]({each})\n" for each in pictures),
+        *([f"![Loss and accuracy on training and validation data over the epochs]({CURVES})\n"] * (CURVES in pictures)),
         "| epoch | loss | accuracy | validation loss | validation accuracy | seconds |",
         "|---|---|---|---|---|---|",
     ]
@@ -142,7 +244,8 @@ def _skipped(skipped: Sequence[Skipped]) -> str:
 
 
 def _made(info: Mapping[str, Any]) -> str:
-    training, versions = info["training"], info["versions"]
+    training = info["training"]
+    versions = training.get("versions", info["versions"])
     minutes = training["duration_s"] / 60
     return "\n".join(
         [
@@ -152,9 +255,20 @@ def _made(info: Mapping[str, Any]) -> str:
             f" seed {training['seed']}, {training['parameters']:,} parameters, weights kept as {training['weights']}. "
             + ", ".join(f"{package} {version}" for package, version in versions.items())
             + ".\n",
+            *_measured(info),
             "Use it with `pyclassify.load`, which reads plain data only and checks each file's SHA-256.\n",
         ]
     )
+
+
+def _measured(info: Mapping[str, Any]) -> list[str]:
+    if "measured" not in info:
+        return []
+    run = info["measured"]
+    return [
+        f"Measured on {run['date']}{_at(run)} on {run['hardware']}: an answer to one takes {run['answer_ms']:.1f} ms"
+        f" (median), the weights {info['size_bytes'] / 1e6:.1f} MB.\n"
+    ]
 
 
 def _at(training: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from pyclassify.errors import CheckpointError, ConfigError, PyClassifyError
+from pyclassify.evaluation import Trust
 from pyclassify.folder import write_folder
 from pyclassify.image import models as image_models
 from pyclassify.image.transform import ImageTransform
@@ -31,6 +32,7 @@ from pyclassify.text.transform import TextTransform
 
 FORMAT = 1
 CONFIG, WEIGHTS, VOCABULARY, CARD = "config.json", "model.safetensors", "vocab.txt", "README.md"
+KNOWN = "known.safetensors"
 KINDS = ("image", "text")
 WAY_OUT = "Train it again or download it anew."
 
@@ -48,12 +50,16 @@ class Checkpoint:
         info: the content of config.json; see `save` for what it must hold.
         model: in evaluation mode, float32, on the CPU.
         transform: one input to one tensor.
+        trust: temperature and sets, fitted on validation data.
+        known: numbers that tell what is like the training data from what is not; empty where nothing can.
     """
 
     name: str
     info: dict[str, Any]
     model: nn.Module
     transform: Transform
+    trust: Trust = field(default_factory=Trust)
+    known: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -74,6 +80,7 @@ def save(
     weights: Mapping[str, Tensor],
     transform: Transform,
     card: str,
+    known: Mapping[str, Tensor] | None = None,
     pictures: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write a checkpoint whole or not at all; one that is there already is replaced.
@@ -84,6 +91,7 @@ def save(
         weights: the network's state_dict; half precision is kept.
         transform: the one that the network was trained with.
         card: Markdown for people.
+        known: what goes with "known" in info.
         pictures: files that the card shows, by name.
 
     Raises:
@@ -94,6 +102,8 @@ def save(
     files = {WEIGHTS: safetensors.torch.save({name: each.contiguous() for name, each in weights.items()})}
     if isinstance(transform, TextTransform):
         files[VOCABULARY] = "\n".join(transform.vocabulary).encode()
+    if known:
+        files[KNOWN] = safetensors.torch.save({name: each.contiguous() for name, each in known.items()})
     config = {"format": FORMAT, **info, "transform": transform.config()}
     config["sha256"] = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     files[CONFIG] = (json.dumps(config, ensure_ascii=False, indent=1) + "\n").encode()
@@ -145,13 +155,15 @@ def load(source: str | Path) -> Checkpoint:
     try:
         transform = _transform(info, files)
         model = _model(info, len(info["labels"]))
+        trust = Trust.from_info(info)
     except PyClassifyError as error:
         raise CheckpointError(f"{folder / CONFIG} does not describe a usable model: {error}") from error
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{folder / CONFIG} is incomplete or wrong ({_named(error)}). {WAY_OUT}") from error
-    _fill(model, folder / WEIGHTS, files[WEIGHTS])
+    _fill(model, _tensors(folder / WEIGHTS, files[WEIGHTS]), folder / WEIGHTS)
+    known = _tensors(folder / KNOWN, files[KNOWN]) if KNOWN in files else {}
     _try_out(model, transform, len(info["labels"]), folder / CONFIG)
-    return Checkpoint(name=name, info=info, model=model, transform=transform)
+    return Checkpoint(name=name, info=info, model=model, transform=transform, trust=trust, known=known)
 
 
 def _named(error: Exception) -> str:
@@ -167,7 +179,7 @@ def _download(source: str) -> Path:
     from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
-        return Path(snapshot_download(source, allow_patterns=[CONFIG, WEIGHTS, VOCABULARY, CARD]))
+        return Path(snapshot_download(source, allow_patterns=[CONFIG, WEIGHTS, VOCABULARY, KNOWN, CARD]))
     except RepositoryNotFoundError as error:
         raise CheckpointError(
             f"{source} is neither a folder here nor a public model on the Hub; a private one needs `hf auth login`."
@@ -208,7 +220,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 def _read_files(folder: Path, info: dict[str, Any]) -> dict[str, bytes]:
     """The files that make the model, each read once, so that what was checked is what is used."""
     hashes = info.get("sha256")
-    needed = [WEIGHTS, VOCABULARY] if info["kind"] == "text" else [WEIGHTS]
+    needed = [WEIGHTS, *([VOCABULARY] if info["kind"] == "text" else []), *([KNOWN] if "known" in info else [])]
     files = {}
     for name in needed:
         try:
@@ -249,11 +261,14 @@ class _Uninitialised(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _fill(model: nn.Module, path: Path, content: bytes) -> None:
+def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
     try:
-        weights = safetensors.torch.load(content)
+        return safetensors.torch.load(content)
     except Exception as error:  # SafetensorError is not exported under a stable name
         raise CheckpointError(f"cannot read {path}: {_named(error)}. {WAY_OUT}") from error
+
+
+def _fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
     full = {name: each.float() if each.is_floating_point() else each for name, each in weights.items()}
     try:
         model.load_state_dict(full, strict=True, assign=True)

@@ -15,8 +15,10 @@ from torch import Tensor
 from pyclassify import checkpoint
 from pyclassify.checkpoint import Checkpoint
 from pyclassify.device import pick
-from pyclassify.errors import InputError
+from pyclassify.errors import ConfigError, InputError
+from pyclassify.evaluation import COVERAGES
 from pyclassify.examples import Prepared
+from pyclassify.message import message
 
 BATCH_SIZE = 64
 
@@ -30,11 +32,28 @@ class Prediction:
         probabilities: of every label, best first; they sum to 1.
         notes: what a person should know of how the input was read, such as "only the first 1,024 of 3,201 words were
             read"; mostly empty.
+        known: whether the input is like what was trained on; None where the checkpoint cannot tell.
+        labels_set: the labels that it may be, best first: for nine in ten inputs like the validation data, or as many
+            as `load(..., coverage=...)` says, the true one is among them. Empty where the checkpoint promises nothing.
     """
 
     label: str
     probabilities: dict[str, float]
     notes: tuple[str, ...] = ()
+    known: bool | None = None
+    labels_set: tuple[str, ...] = ()
+
+    def message(self, language: str = "en") -> str:
+        """The answer with all its doubt, in one sentence for a person.
+
+        Args:
+            language: "en" or "ko".
+
+        Raises:
+            ValueError: it is another language.
+        """
+        share = self.probabilities[self.label]
+        return message(self.label, share, labels_set=self.labels_set, known=self.known, language=language)
 
 
 class Classifier:
@@ -45,9 +64,13 @@ class Classifier:
     Args:
         loaded: from `checkpoint.load`; its network is moved to the device.
         device: where the network runs.
+        coverage: share of inputs whose set of labels is to hold the true one, one of COVERAGES.
+
+    Raises:
+        CheckpointError: what the checkpoint holds does not fit together.
     """
 
-    def __init__(self, loaded: Checkpoint, device: torch.device) -> None:
+    def __init__(self, loaded: Checkpoint, device: torch.device, *, coverage: str = COVERAGES[0]) -> None:
         self.name = loaded.name
         self.kind = loaded.kind
         self.labels = loaded.labels
@@ -56,6 +79,8 @@ class Classifier:
         self._transform = loaded.transform
         # convolutions over pictures are half as fast again in this order of memory, and so are those of a batch
         self._model = loaded.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._trust = loaded.trust
+        self._least = loaded.trust.sets.get(coverage)
 
     def __repr__(self) -> str:
         return f"<Classifier {self.name}: {self.kind}, {len(self.labels)} labels, on {self.device}>"
@@ -77,26 +102,33 @@ class Classifier:
         prepared: list[Prepared] = [self._transform(each) for each in inputs]
         if not prepared:
             return []
-        probabilities = self._probabilities([each.tensor for each in prepared])
-        return [self._named(row, each.notes) for row, each in zip(probabilities, prepared, strict=True)]
+        rows = self._rows([each.tensor for each in prepared])
+        return [self._named(*row, each.notes) for row, each in zip(rows, prepared, strict=True)]
 
     @torch.inference_mode()
-    def _probabilities(self, tensors: Sequence[Tensor]) -> list[list[float]]:
-        """(N, K), computed with those of like length together, so that little is padded."""
+    def _rows(self, tensors: Sequence[Tensor]) -> list[tuple[list[float], bool | None]]:
+        """For each the probabilities (K,), and whether it is known; those of like length together: little is padded."""
         order = sorted(range(len(tensors)), key=lambda i: tensors[i].shape[-1])
-        rows: list[list[float]] = [[] for _ in tensors]
+        rows: list[tuple[list[float], bool | None]] = [([], None)] * len(tensors)
         for start in range(0, len(order), BATCH_SIZE):
             members = order[start : start + BATCH_SIZE]
             batch = self._transform.collate([tensors[i] for i in members])
-            logits = self._model(*(each.to(self.device) for each in batch))
+            logits, known = self._answer(*(each.to(self.device) for each in batch))
             # in double precision the probabilities sum to 1 to the last digit that anyone prints
-            for i, row in zip(members, logits.double().softmax(dim=1).cpu().tolist(), strict=True):
-                rows[i] = row
+            for i, *row in zip(members, self._trust.probabilities(logits).cpu().tolist(), known, strict=True):
+                rows[i] = (row[0], row[1])
         return rows
 
-    def _named(self, row: list[float], notes: tuple[str, ...]) -> Prediction:
+    def _answer(self, *inputs: Tensor) -> tuple[Tensor, list[bool | None]]:
+        """Logits (N, K), and for each input whether it is known."""
+        logits: Tensor = self._model(*inputs)
+        return logits, [None] * len(logits)
+
+    def _named(self, row: list[float], known: bool | None, notes: tuple[str, ...]) -> Prediction:
         ranked = sorted(zip(self.labels, row, strict=True), key=lambda pair: -pair[1])
-        return Prediction(label=ranked[0][0], probabilities=dict(ranked), notes=notes)
+        least = self._least
+        inside = () if least is None else tuple(label for label, share in ranked if share >= least) or (ranked[0][0],)
+        return Prediction(ranked[0][0], dict(ranked), notes, known, inside)
 
 
 def _is_single(inputs: object) -> bool:
@@ -106,16 +138,20 @@ def _is_single(inputs: object) -> bool:
     return isinstance(inputs, (str, bytes, Path)) or not isinstance(inputs, Iterable)
 
 
-def load(source: str | os.PathLike[str], *, device: str = "auto") -> Classifier:
+def load(source: str | os.PathLike[str], *, device: str = "auto", coverage: float = 0.9) -> Classifier:
     """Load a checkpoint for predicting.
 
     Args:
         source: a folder, or "user/name" of a model on the Hub.
         device: "auto", "cuda", "mps", "xpu" or "cpu".
+        coverage: how often the set of labels of a prediction is to hold the true one: 0.9, 0.95 or 0.99.
 
     Raises:
         CheckpointError: the checkpoint is missing, damaged, altered or too new.
-        ConfigError: this machine has no such device.
+        ConfigError: this machine has no such device, or there are no sets of that coverage.
     """
     chosen = pick(device)
-    return Classifier(checkpoint.load(os.fspath(source)), chosen)
+    wanted = f"{coverage:.2f}" if isinstance(coverage, (int, float)) else str(coverage)
+    if wanted not in COVERAGES or float(wanted) != coverage:
+        raise ConfigError(f"coverage must be one of {', '.join(COVERAGES)}, got {coverage}")
+    return Classifier(checkpoint.load(os.fspath(source)), chosen, coverage=wanted)

@@ -105,6 +105,14 @@ class Batches(Protocol):
         """One pass over all examples."""
 
 
+class PlacedBatches(Batches, Protocol):
+    """Batches that say which example is which."""
+
+    @property
+    def positions(self) -> Sequence[int]:
+        """Where each example of a pass without a seed stands among the examples that the batches were made of."""
+
+
 def split(examples: Examples[Item], *, fraction: float, seed: int) -> tuple[Examples[Item], Examples[Item]]:
     """Split off a stratified part, keeping identical items on one side.
 

@@ -22,14 +22,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write the card and the curves of each checkpoint that is named."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {MODULE}",
-        description="Write README.md and curves.png of checkpoints anew from what their config.json notes. What was"
+        description="Write README.md and its pictures of checkpoints anew from what their config.json notes. What was"
         " changed in a README.md by hand is lost.",
     )
     parser.add_argument("checkpoints", type=Path, nargs="+", metavar="DIR")
     try:
         for folder in parser.parse_args(argv).checkpoints:
             write(folder)
-            print(f"Wrote {folder / checkpoint.CARD} and {folder / report.CURVES}.")
+            print(f"Wrote {folder / checkpoint.CARD} and the pictures beside it.")
     except PyClassifyError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -43,7 +43,7 @@ def write(folder: Path) -> None:
     """
     try:
         info = json.loads((folder / checkpoint.CONFIG).read_text(encoding="utf-8"))
-        picture = report.curves(info["training"])
+        pictures = report.pictures(info)
         about, data_license = _said(info)
         text = card.write(
             folder.resolve().name,
@@ -52,13 +52,13 @@ def write(folder: Path) -> None:
             skipped_section=_left_out(folder, info),
             about=about,
             data_license=data_license,
-            pictures=(report.CURVES,),
+            pictures=tuple(pictures),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{folder / checkpoint.CONFIG} notes no training to make a card of ({type(error).__name__}: {error})."
         ) from error
-    replace_files(folder, {report.CURVES: picture, checkpoint.CARD: text.encode()})
+    replace_files(folder, {**pictures, checkpoint.CARD: text.encode()})
 
 
 def _said(info: Mapping[str, Any]) -> tuple[str, str]:

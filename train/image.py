@@ -17,7 +17,7 @@ from tqdm import tqdm
 from pyclassify.device import pick
 from pyclassify.errors import ConfigError
 from pyclassify.examples import Splits, label_tensor
-from pyclassify.image import data, download, models, weights
+from pyclassify.image import baseline, data, download, models, weights
 from pyclassify.image.augment import Augmentation
 from pyclassify.image.pretrained import Pretrained
 from pyclassify.image.transform import ImageTransform
@@ -98,7 +98,7 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """
     shared.check_common(options)
     source = _source(options)
-    begin = None if source == "none" or options.resume else weights.read(options.model, source)
+    begin = None if source == "none" or options.resume or options.measure else weights.read(options.model, source)
     path = options.data or download.fetch(options.dataset, Path("data"))
     splits = data.read(
         path,
@@ -141,7 +141,9 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
             config=config,
             device=device,
             command=shared.command_line(MODULE, arguments),
+            baseline=lambda: baseline.fit_and_answer(train_batches, test),
             resume=options.resume,
+            measure_only=options.measure,
             variant=_variant(options, source),
             about=" ".join((options.about, *remarks)).strip(),
             data_license=options.data_license,
@@ -288,7 +290,7 @@ def _torchvision_defaults(examples: int, size_px: int, *, is_adapted: bool) -> d
 
 
 def _augmentation(transform: ImageTransform, examples: int, epochs: int, *, mirror: bool) -> Augmentation:
-    """What is seen in many epochs must look different each time; what is seen a few times is learned sooner as it is."""
+    """What is seen in many epochs must look different each time; what is seen a few times is learned sooner as is."""
     if transform.size_px > 32:
         return Augmentation(mirror=mirror, shift=0.1, zoom=0.4, blank=0.25)
     if examples > FEW_PICTURES and epochs <= FEW_EPOCHS:

@@ -98,7 +98,14 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="compile the training steps with torch.compile; auto does on a GPU where the training is long enough",
     )
-    run.add_argument("--resume", action="store_true", help="go on where an interrupted training stopped")
+    begun = run.add_mutually_exclusive_group()
+    begun.add_argument("--resume", action="store_true", help="go on where an interrupted training stopped")
+    begun.add_argument(
+        "--measure",
+        action="store_true",
+        help="train nothing: put the percentages of the checkpoint in --out right, measure it and write its card anew;"
+        " with the data and options that it was trained with",
+    )
 
 
 def _whole(text: str) -> int:
@@ -147,6 +154,8 @@ def check_common(options: argparse.Namespace) -> None:
         raise ConfigError(f"--out must name a folder of its own, such as checkpoints/NAME, not {options.out}")
     checkpoint.check_writable(state_path(options.out).parent)
     checkpoint.refuse_other_content(options.out)
+    if options.measure and not (options.out / checkpoint.CONFIG).is_file():
+        raise ConfigError(f"there is no checkpoint in {options.out} to measure; train it first, without --measure.")
     for data in (options.data, getattr(options, "test", None)):
         if data is not None:
             _refuse_inside_data(options.out, data)

@@ -6,20 +6,24 @@ import hashlib
 import json
 import shutil
 import time
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from pyclassify import card, checkpoint, evaluation, provenance, report, training
+from pyclassify import card, checkpoint, provenance, report, training
 from pyclassify.device import describe
-from pyclassify.examples import Batches, Splits
+from pyclassify.errors import ConfigError
+from pyclassify.examples import Batches, PlacedBatches, Splits
+from train.measuring import Baseline, Measured, measure
 from train.options import state_path
 from train.progress import ProgressBar
+
+MISTAKES_PRINTED = 5
 
 HALF_COSTS_AT_MOST = 0.0005
 """Weights are kept in half precision where it costs no more validation accuracy than this."""
@@ -38,11 +42,13 @@ class Job:
     transform: checkpoint.Transform
     train: Batches
     validation: Batches
-    test: Batches
+    test: PlacedBatches
     config: training.TrainConfig
     device: torch.device
     command: str
+    baseline: Baseline
     resume: bool = False
+    measure_only: bool = False
     variant: Mapping[str, Any] = field(default_factory=dict)  # what else was asked for that changes the result
     about: str = ""
     data_license: str = ""
@@ -78,33 +84,75 @@ def run(job: Job) -> None:
     """Fit, measure, write the checkpoint and print the report.
 
     Raises:
-        ConfigError: there is nothing to resume, or what there is was begun otherwise.
+        ConfigError: there is nothing to resume or to measure, or what there is was made otherwise.
         DataError: the training diverged.
         CheckpointError: the checkpoint cannot be written.
         KeyboardInterrupt: as it comes; the last finished epoch is kept in `state_path`.
     """
+    fitted = read_fitted(job) if job.measure_only else _fitted(job)
+    measured = measure(job)
+    info = _info(job, fitted, measured)
+    pictures = report.pictures(info)
+    text = card.write(
+        job.out.name,
+        info,
+        skipped=job.splits.skipped,
+        about=info["card"]["about"],
+        data_license=info["card"]["data_license"],
+        pictures=tuple(pictures),
+    )
+    checkpoint.save(job.out, info=info, weights=fitted.weights, transform=job.transform, card=text, pictures=pictures)
+    shutil.rmtree(job.state_path.parent, ignore_errors=True)
+    _report(job, measured.scores)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """What a training leaves.
+
+    Args:
+        weights: to be shipped.
+        training: plain data for config.json.
+        card: what whoever trained said, plain data for config.json.
+    """
+
+    weights: Mapping[str, Tensor]
+    training: Mapping[str, Any]
+    card: Mapping[str, Any]
+
+
+def _fitted(job: Job) -> Fitted:
     began = time.perf_counter()
     epochs = _fit(job)
     duration_s = time.perf_counter() - began
     if job.resume:  # what was before the interruption is known by its epochs alone
         duration_s = sum(each.duration_s for each in epochs)
     weights, kept_as = _smallest_weights(job)
-    logits, label_ids = training.predict_logits(job.model, job.test)  # the one reading of the test data
-    majority = Counter(job.splits.train.label_ids).most_common(1)[0][0]
-    scores = evaluation.score(logits, label_ids, labels=job.splits.labels, majority_id=majority)
-    info = _info(job, epochs, scores, kept_as, duration_s)
-    pictures = {report.CURVES: report.curves(info["training"])}
-    text = card.write(
-        job.out.name,
-        info,
-        skipped=job.splits.skipped,
-        about=job.about,
-        data_license=job.data_license,
-        pictures=tuple(pictures),
-    )
-    checkpoint.save(job.out, info=info, weights=weights, transform=job.transform, card=text, pictures=pictures)
-    shutil.rmtree(job.state_path.parent, ignore_errors=True)
-    _report(job, scores)
+    return Fitted(weights=weights, training=_training(job, epochs, kept_as, duration_s), card=_said(job))
+
+
+def read_fitted(job: Job) -> Fitted:
+    """What an earlier training left; the job's model gets its weights.
+
+    Raises:
+        ConfigError: that training was of other data or another model.
+        CheckpointError: there is no checkpoint, or it is damaged.
+    """
+    loaded = checkpoint.load(job.out)
+    described = {"name": job.model_name, "arguments": dict(job.arguments)}
+    same = (loaded.info["model"], loaded.labels, loaded.transform) == (described, [*job.splits.labels], job.transform)
+    if not same or "training" not in loaded.info:
+        raise ConfigError(
+            f"{job.out} was not made from these data with these options, so it cannot be measured by them. Its command"
+            f" was: {loaded.info.get('training', {}).get('command', 'not noted')}"
+        )
+    weights = loaded.model.state_dict()
+    job.model.load_state_dict(weights)
+    job.model.to(job.device).eval()
+    if loaded.info["training"]["weights"] == "float16":
+        weights = {name: each.half() if each.is_floating_point() else each for name, each in weights.items()}
+    said = {**loaded.info.get("card", {}), **{key: value for key, value in _said(job).items() if value}}
+    return Fitted(weights=weights, training=loaded.info["training"], card={**_said(job), **said})
 
 
 def _fit(job: Job) -> list[training.EpochResult]:
@@ -140,9 +188,7 @@ def _smallest_weights(job: Job) -> tuple[dict[str, Tensor], str]:
     return {name: each.cpu() for name, each in full.items()}, "float32"
 
 
-def _info(
-    job: Job, epochs: list[training.EpochResult], scores: evaluation.Scores, kept_as: str, duration_s: float
-) -> dict[str, Any]:
+def _info(job: Job, fitted: Fitted, measured: Measured) -> dict[str, Any]:
     splits = job.splits
     return {
         "kind": job.kind,
@@ -156,38 +202,56 @@ def _info(
             "skipped": len(splits.skipped),
             "seed": splits.seed,
         },
-        "scores": asdict(scores),
-        "training": {
-            "command": job.command,
-            "config": asdict(job.config),
-            "seed": job.config.seed,
-            "epochs": [asdict(each) for each in epochs],
-            "duration_s": duration_s,
-            "date": provenance.today(),
-            "commit": job.commit,
-            "hardware": describe(job.device),
-            "parameters": sum(each.numel() for each in job.model.parameters()),
-            "weights": kept_as,
-        },
+        "calibration": measured.trust.config(),
+        "scores": measured.scores,
+        "training": dict(fitted.training),
+        "measured": measured.run,
+        "size_bytes": sum(each.numel() * each.element_size() for each in fitted.weights.values()),
         "versions": provenance.versions(),
-        "card": {
-            "about": job.about,
-            "data_license": job.data_license,
-            "skipped": [asdict(each) for each in splits.skipped],
-        },
+        "card": dict(fitted.card),
     }
 
 
-def _report(job: Job, scores: evaluation.Scores) -> None:
-    low, high = scores.accuracy_interval
-    print(
-        f"\nTest accuracy {scores.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}, {scores.examples:,} examples),"
-        f" macro F1 {scores.macro_f1:.4f}; always answering the most frequent label: {scores.majority_accuracy:.4f}"
-    )
+def _training(job: Job, epochs: Sequence[training.EpochResult], kept_as: str, duration_s: float) -> dict[str, Any]:
+    return {
+        "command": job.command,
+        "config": asdict(job.config),
+        "seed": job.config.seed,
+        "epochs": [asdict(each) for each in epochs],
+        "duration_s": duration_s,
+        "date": provenance.today(),
+        "commit": job.commit,
+        "hardware": describe(job.device),
+        "versions": provenance.versions(),
+        "parameters": sum(each.numel() for each in job.model.parameters()),
+        "weights": kept_as,
+    }
+
+
+def _said(job: Job) -> dict[str, Any]:
+    return {
+        "about": job.about,
+        "data_license": job.data_license,
+        "skipped": [asdict(each) for each in job.splits.skipped],
+    }
+
+
+def _report(job: Job, scores: Mapping[str, Any]) -> None:
+    print("\n" + card.summary(scores))
     if len(job.splits.labels) <= 20:
         width = max(map(len, job.splits.labels))
-        for label, row in scores.per_label.items():
-            print(f"  {label:{width}}  precision {row.precision:.4f}  recall {row.recall:.4f}  F1 {row.f1:.4f}")
+        for label, row in scores["per_label"].items():
+            print(
+                f"  {label:{width}}  precision {row['precision']:.4f}  recall {row['recall']:.4f}  F1 {row['f1']:.4f}"
+            )
+    _print_mistakes(job, scores["mistakes"])
     if job.splits.skipped:
         print(f"{len(job.splits.skipped):,} unreadable or empty examples were left out; the card lists them.")
     print(f"Wrote {job.out}. Try it: python app.py --checkpoints {job.out.parent}", flush=True)
+
+
+def _print_mistakes(job: Job, mistakes: Sequence[Mapping[str, Any]]) -> None:
+    for each in mistakes[:MISTAKES_PRINTED]:
+        item = job.splits.test.items[each["position"]]
+        shown = shorten(item, 80) if isinstance(item, str) else each["name"]
+        print(f"  {each['probability']:.1%} {each['answer']}, but it is {each['label']}: {shown}")

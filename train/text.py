@@ -16,7 +16,7 @@ from tqdm import tqdm
 from pyclassify.device import pick
 from pyclassify.errors import ConfigError
 from pyclassify.examples import Splits
-from pyclassify.text import data, models, pretraining, regions, unlabelled
+from pyclassify.text import baseline, data, models, pretraining, regions, unlabelled
 from pyclassify.text.transform import TextTransform
 from train import options as shared
 from train import pipeline
@@ -115,7 +115,7 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     if options.unlabelled:
         corpus, remark = _corpus(options, splits, transform)
         print(remark, flush=True)
-        if not options.resume:
+        if not (options.resume or options.measure):
             _pretrain(options, corpus, model.deep)  # type: ignore[arg-type]  # nor does --model lstm come here
     pipeline.run(
         pipeline.Job(
@@ -132,7 +132,9 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
             config=config,
             device=pick(options.device),
             command=shared.command_line(MODULE, arguments),
+            baseline=lambda: baseline.fit_and_answer(splits.train, splits.test.items, tokens=transform.tokens),
             resume=options.resume,
+            measure_only=options.measure,
             about=" ".join((options.about, remark)).strip(),
             data_license=options.data_license,
         )

@@ -215,6 +215,11 @@ class ImageBatches:
         """N."""
         return len(self._label_ids)
 
+    @property
+    def positions(self) -> Sequence[int]:
+        """0 to N - 1."""
+        return range(self.examples)
+
     def __len__(self) -> int:
         return math.ceil(self.examples / self._batch_size)
 

@@ -166,9 +166,8 @@ class _Shuffler(data.utils.RandomShuffler):  # type: ignore[misc]
 class TextBatches:
     """Texts in batches, an `examples.Batches`; each text is encoded once, when this is made.
 
-    With a seed an epoch is shuffled and a batch holds texts of similar length, longest first; without one the order is
-    fixed, from short to long. A batch is padded by up to an eighth beyond its longest text, so that there are a few
-    dozen shapes in all: of hundreds, each leaves memory behind that torch holds but cannot use for the next.
+    With a seed an epoch is shuffled and a batch holds texts of like length, longest first; without one the order is
+    fixed, from short to long. Lengths are padded to one of few: torch holds memory for every shape that it has seen.
 
     Args:
         examples: texts that `transform` accepts.
@@ -197,6 +196,11 @@ class TextBatches:
     def tokens(self) -> int:
         """How many tokens all texts have together, each cut to the transform's limit."""
         return len(self._ids)
+
+    @property
+    def positions(self) -> Sequence[int]:
+        """From the shortest text to the longest."""
+        return list(chain.from_iterable(self._positions(None)))
 
     def __len__(self) -> int:
         return -(-self.examples // self.batch_size)

@@ -1,4 +1,4 @@
-"""What a trained model's answers are worth, measured on examples that no choice was made on."""
+"""Shares of right answers, as a whole and per label, and the mistakes."""
 
 from __future__ import annotations
 
@@ -52,18 +52,17 @@ def score(logits: Tensor, label_ids: Tensor, *, labels: Sequence[str], majority_
         labels: K names.
         majority_id: the most frequent label of the training examples.
     """
-    # imported here: serving needs neither library, and both take their time to import
-    from scipy.stats import binomtest
+    # imported here: serving does not need it, and it takes its time to import
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     truth, answers = label_ids.numpy(), logits.argmax(dim=1).numpy()
     numbers = np.arange(len(labels))
     right = int((truth == answers).sum())
-    interval = binomtest(right, len(truth)).proportion_ci(0.95, method="wilson")
+    accuracy, interval = accuracy_with_interval(right, len(truth))
     columns: Any = precision_recall_fscore_support(truth, answers, labels=numbers, zero_division=0.0)
     return Scores(
-        accuracy=right / len(truth),
-        accuracy_interval=(float(interval.low), float(interval.high)),
+        accuracy=accuracy,
+        accuracy_interval=interval,
         macro_f1=float(columns[2].mean()),
         majority_accuracy=float((truth == majority_id).mean()),
         examples=len(truth),
@@ -73,3 +72,50 @@ def score(logits: Tensor, label_ids: Tensor, *, labels: Sequence[str], majority_
         },
         confusion=confusion_matrix(truth, answers, labels=numbers).tolist(),
     )
+
+
+def accuracy_with_interval(right: int, examples: int) -> tuple[float, tuple[float, float]]:
+    """The share of right answers and its 95 % interval (Wilson 1927)."""
+    from scipy.stats import binomtest  # only a training needs it
+
+    interval = binomtest(right, examples).proportion_ci(0.95, method="wilson")
+    return right / examples, (float(interval.low), float(interval.high))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """A wrong answer.
+
+    Args:
+        position: of the example among the M.
+        label: the true one.
+        answer: the one given.
+        probability: that it was given with.
+    """
+
+    position: int
+    label: str
+    answer: str
+    probability: float
+
+
+def mistakes(probabilities: Tensor, label_ids: Tensor, *, labels: Sequence[str], most: int = 20) -> list[Mistake]:
+    """The wrong answers that were given with the highest probability, highest first.
+
+    Args:
+        probabilities: (M, K).
+        label_ids: (M,) int64.
+        labels: K names.
+        most: how many to list.
+    """
+    sure, answers = probabilities.max(dim=1)
+    wrong = (answers != label_ids).nonzero().flatten().tolist()
+    return [
+        Mistake(
+            position=i,
+            label=labels[int(label_ids[i])],
+            answer=labels[int(answers[i])],
+            probability=float(sure[i]),
+        )
+        for i in sorted(wrong, key=lambda i: -float(sure[i]))[:most]
+    ]
