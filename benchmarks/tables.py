@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks import results
 from benchmarks.results import duration, markdown, origin
+from pyclassify.evaluation import COVERAGES
 from pyclassify.training import MOST_EPOCHS
 
 MODULE = "benchmarks.tables"
@@ -218,6 +219,34 @@ def _shipped(path: Path) -> list[str]:
     ]
 
 
+def trust(_: Path = results.FOLDER) -> str:
+    """How far the shipped checkpoints may be trusted, from their own records; empty where one has none."""
+    found = {
+        path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in CHECKPOINTS.glob("*/config.json")
+    }
+    if not found or not all("calibration" in info for info in found.values()):
+        return ""
+    head = [
+        "Checkpoint",
+        "Calibration error before → after",
+        *(f"{float(each):.0%} sets: hold the true label (labels per set)" for each in COVERAGES),
+        "Simple program on the same data",
+        "Called unknown, of the test data",
+    ]
+    return markdown(head, [_trusted(name, info["scores"]) for name, info in sorted(found.items())])
+
+
+def _trusted(name: str, scores: Mapping[str, Any]) -> list[str]:
+    other = scores["baseline"]
+    return [
+        name,
+        f"{scores['calibration']['ece_before']:.4f} → {scores['calibration']['ece_after']:.4f}",
+        *(f"{row['coverage']:.1%} ({row['mean_size']:.2f})" for row in scores["sets"].values()),
+        f"{other['name']}: {other['accuracy']:.4f} (McNemar p = {other['p_value']:.1g})",
+        "–" if scores.get("refused") is None else f"{scores['refused']:.1%}",
+    ]
+
+
 def _spread(values: Sequence[float], shown: Callable[[float], str]) -> str:
     return f"{shown(statistics.median(values))} ({shown(min(values))} to {shown(max(values))})"
 
@@ -228,6 +257,7 @@ def _ms(milliseconds: float) -> str:
 
 TABLES: dict[str, Callable[[Path], str]] = {
     "checkpoints": checkpoints,
+    "trust": trust,
     "baselines": baselines,
     "tutorial": tutorial,
     "minutes": minutes,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # only the names: the page works with whatever honours them, 
 log = logging.getLogger(__name__)
 
 LABELS_SHOWN = 5
+SURE = 0.994
+"""The browser shows whole percent, and would round what is above up to certainty."""
 
 BATCHES_AT_ONCE = 2
 """One is computed while the pictures of the next are decoded and its answers sent."""
@@ -123,6 +125,9 @@ def _as_json(outcome: Outcome, checkpoint: str) -> dict[str, Any]:
     return {
         "label": outcome.prediction.label,
         "probabilities": dict(outcome.prediction.probabilities),
+        "known": outcome.prediction.known,
+        "labels_set": list(outcome.prediction.labels_set),
+        "message": outcome.prediction.message(),
         "milliseconds": round(outcome.milliseconds, 2),
         "notes": list(outcome.prediction.notes),
         "checkpoint": checkpoint,
@@ -229,14 +234,17 @@ def _ranked(prediction: Prediction | None) -> dict[str, Any]:
     if prediction is None:
         return {}
     best = list(prediction.probabilities.items())[:LABELS_SHOWN]
-    return {"label": prediction.label, "confidences": [{"label": name, "confidence": share} for name, share in best]}
+    return {
+        "label": wording.UNKNOWN if prediction.known is False else prediction.label,
+        "confidences": [{"label": name, "confidence": min(share, SURE)} for name, share in best],
+    }
 
 
 def _remarks(outcome: Outcome) -> str:
     if outcome.prediction is None:
         return f'<p class="problem" role="alert">{escape(outcome.problem)}</p>'
     said = [wording.small_print(outcome.device, outcome.milliseconds), *map(wording.sentence, outcome.prediction.notes)]
-    return "".join(map(_said, said))
+    return f'<p class="message">{escape(outcome.prediction.message())}</p>' + "".join(map(_said, said))
 
 
 def notice(heading: str, lines: Mapping[str, str]) -> str:
