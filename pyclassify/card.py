@@ -10,6 +10,7 @@ from typing import Any
 
 from pyclassify.evaluation import Comparison
 from pyclassify.examples import Skipped
+from pyclassify.message import percent
 
 SKIPPED_SHOWN = 20
 LEFT_OUT = "## Left out: "
@@ -167,7 +168,8 @@ def _scores(info: Mapping[str, Any], pictures: Sequence[str]) -> str:
             "|---|---|---|---|",
         ]
         lines += [
-            f"| {_cell(each['answer'])} | {each['probability']:.1%} | {_cell(each['label'])} | {_cell(each['name'])} |"
+            f"| {_cell(each['answer'])} | {percent(each['probability'])} | {_cell(each['label'])} |"
+            f" {_cell(each['name'])} |"
             for each in scores["mistakes"]
         ]
     return "\n".join(lines) + "\n"
