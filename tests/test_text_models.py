@@ -239,7 +239,6 @@ def test_sizes_stay_bounded(labels: int, examples: int, total_tokens: int, token
     assert arguments["buckets"] & (arguments["buckets"] - 1) == 0
 
 
-@pytest.mark.parametrize("pretrained", [False, True])
 def test_half_a_million_texts_are_read_in_fewer_and_larger_steps() -> None:
     def steps(examples: int) -> float:
         defaults = models.training_defaults(models.DEFAULT, examples=examples)
@@ -248,6 +247,7 @@ def test_half_a_million_texts_are_read_in_fewer_and_larger_steps() -> None:
     assert steps(500_000) < steps(200_000) < 2 * steps(100_000) + 1
 
 
+@pytest.mark.parametrize("pretrained", [False, True])
 @pytest.mark.parametrize("name", models.NAMES)
 def test_training_defaults_are_complete(name: str, pretrained: bool) -> None:
     defaults = models.training_defaults(name, pretrained=pretrained)
