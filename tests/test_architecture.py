@@ -66,6 +66,7 @@ ROWS = [
     {"image", "text"},
     {"training"},
     {"evaluation.py", "card.py", "report.py", "folder.py"},
+    {"selftest"},
     {"checkpoint.py"},
     {"classifier.py"},
     {"ui", "__init__.py"},

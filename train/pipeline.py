@@ -103,6 +103,7 @@ def run(job: Job) -> None:
         pictures=tuple(pictures),
     )
     checkpoint.save(job.out, info=info, weights=weights, transform=job.transform, card=text, pictures=pictures)
+    checkpoint.add_selftest(job.out)
     shutil.rmtree(job.state_path.parent, ignore_errors=True)
     _report(job, scores)
 
