@@ -18,6 +18,8 @@ def test_nothing_that_is_kept_is_lost() -> None:
         "2026-11-image-simple_cnn",
         "2026-11-image-small_convnet",
         "2026-11-image-whitened_convnet",
+        "2026-11-selftest-image-simple_cnn",
+        "2026-11-selftest-text-wide_deep",
         "2026-11-text-lstm",
         "2026-11-text-wide_deep",
         "2026-11-text-wide_deep-regions",
@@ -32,6 +34,13 @@ def test_what_is_kept_answers_as_it_did(folder: Path) -> None:
     assert len(inputs) >= 4
     for row, prediction in zip(rows, classifier.predict(inputs), strict=True):
         assert prediction.probabilities == pytest.approx(row["probabilities"], abs=1e-3), row["input"]
+
+
+def test_a_selftest_is_kept_of_each_kind() -> None:
+    """Its inputs are compared when it is loaded."""
+    configs = [json.loads((path / "checkpoint" / "config.json").read_text(encoding="utf-8")) for path in FOLDERS]
+    assert {config["kind"] for config in configs if "selftest" in config} == {"image", "text"}
+    assert {config["kind"] for config in configs if "selftest" not in config} == {"image", "text"}
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
