@@ -8,7 +8,7 @@ the settings, how each input was read, the probabilities. The first step that di
 It is a sample: a damaged row of weights that no input comes by is not seen.
 """
 
-from pyclassify.selftest.checking import KEY, check, make, try_out
-from pyclassify.selftest.inputs import FILES, file_names
+from pyclassify.selftest.checking import check, make, try_out
+from pyclassify.selftest.inputs import FILES, KEY, file_names
 
 __all__ = ["FILES", "KEY", "check", "file_names", "make", "try_out"]

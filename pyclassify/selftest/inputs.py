@@ -91,7 +91,7 @@ def given(described: Mapping[str, Any], folder: Path) -> Path | str:
     if "file" in described:
         if not _FILE.fullmatch(described["file"]):
             raise ValueError(f"a file named {described['file']!r}")
-        path = folder / described["file"]
+        path = folder / str(described["file"])
         if path.stat().st_size > MOST_BYTES:
             raise ValueError(f"{path.name} has more than {MOST_BYTES} bytes")
         return path

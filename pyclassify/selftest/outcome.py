@@ -55,7 +55,7 @@ def temperature(info: Mapping[str, Any], path: Path) -> float:
         CheckpointError: it is no number above 0.
     """
     calibration = info.get("calibration", {})
-    found = calibration.get("temperature", 1.0) if isinstance(calibration, dict) else None
+    found: Any = calibration.get("temperature", 1.0) if isinstance(calibration, dict) else None
     if type(found) not in (int, float) or not 0 < found < math.inf:
         raise CheckpointError(f"{path} notes no number above 0 as the temperature: {found!r}. {WAY_OUT}")
     return float(found)
