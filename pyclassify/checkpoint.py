@@ -1,8 +1,9 @@
 """One folder, on disk or on the Hub, to and from weights and all that is needed to use them.
 
-A checkpoint holds plain data only: `config.json`, `model.safetensors`, for text `vocab.txt`, and `README.md` for
-people, with pictures beside it. Loading never unpickles and runs no code of the folder. Each file but the card and its
-pictures, which their owner may edit, is listed with its SHA-256 in `config.json`; one that does not match is refused.
+A checkpoint holds plain data only: `config.json`, `model.safetensors`, for text `vocab.txt`, for pictures two that it
+tests itself with (see `selftest`), and `README.md` for people, with pictures beside it. Loading never unpickles and
+runs no code of the folder. Each file but the card and its pictures, which their owner may edit, is listed with its
+SHA-256 in `config.json`; one that does not match is refused.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,9 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from pyclassify.errors import CheckpointError, ConfigError, PyClassifyError
+from pyclassify import hub, selftest
+from pyclassify.errors import WAY_OUT, CheckpointError, ConfigError, PyClassifyError
 from pyclassify.evaluation import Trust
-from pyclassify.folder import write_folder
+from pyclassify.folder import replace_files, write_folder
 from pyclassify.image import models as image_models
 from pyclassify.image.transform import ImageTransform
 from pyclassify.text import models as text_models
@@ -34,9 +35,7 @@ FORMAT = 1
 CONFIG, WEIGHTS, VOCABULARY, CARD = "config.json", "model.safetensors", "vocab.txt", "README.md"
 KNOWN = "known.safetensors"
 KINDS = ("image", "text")
-WAY_OUT = "Train it again or download it anew."
-
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+FILES = (CONFIG, WEIGHTS, VOCABULARY, KNOWN, CARD, selftest.FILES)
 
 Transform = ImageTransform | TextTransform
 
@@ -105,10 +104,34 @@ def save(
     if known:
         files[KNOWN] = safetensors.torch.save({name: each.contiguous() for name, each in known.items()})
     config = {"format": FORMAT, **info, "transform": transform.config()}
-    config["sha256"] = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    files[CONFIG] = (json.dumps(config, ensure_ascii=False, indent=1) + "\n").encode()
+    config.pop(selftest.KEY, None)  # where info is of another checkpoint, so are its answers
+    config["sha256"] = _hashes(files)
+    files[CONFIG] = _written(config)
     files[CARD] = card.encode()
     write_folder(path, {**(pictures or {}), **files})
+
+
+def add_selftest(folder: Path) -> None:
+    """Note what the checkpoint in a folder answers to inputs of our own making; `load` compares from then on.
+
+    A self-test that is there already is replaced, unread: this is also how a change of config.json is accepted.
+
+    Raises:
+        CheckpointError: the folder holds no checkpoint that can be used, or cannot be written.
+    """
+    info = {name: each for name, each in _read_config(folder / CONFIG).items() if name != selftest.KEY}
+    found = _assemble(folder.name, folder, info)
+    noted, files = selftest.make(found.model, found.transform, info, folder / CONFIG)
+    hashes = {**info["sha256"], **_hashes(files)}
+    replace_files(folder, {**files, CONFIG: _written({**info, selftest.KEY: noted, "sha256": hashes})})
+
+
+def _hashes(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+
+
+def _written(config: Mapping[str, Any]) -> bytes:
+    return (json.dumps(config, ensure_ascii=False, indent=1) + "\n").encode()
 
 
 def check_writable(path: Path) -> None:
@@ -149,8 +172,15 @@ def load(source: str | Path) -> Checkpoint:
     folder = Path(source)
     name = folder.resolve().name
     if not os.path.isdir(folder):  # unlike the method of Path it takes any name
-        folder, name = _download(str(source)), str(source)
+        folder, name = hub.download(str(source), FILES), str(source)
     info = _read_config(folder / CONFIG)
+    found = _assemble(name, folder, info)
+    check = selftest.check if selftest.KEY in info else selftest.try_out
+    check(found.model, found.transform, info, folder / CONFIG)
+    return found
+
+
+def _assemble(name: str, folder: Path, info: dict[str, Any]) -> Checkpoint:
     files = _read_files(folder, info)
     try:
         transform = _transform(info, files)
@@ -162,35 +192,11 @@ def load(source: str | Path) -> Checkpoint:
         raise CheckpointError(f"{folder / CONFIG} is incomplete or wrong ({_named(error)}). {WAY_OUT}") from error
     _fill(model, _tensors(folder / WEIGHTS, files[WEIGHTS]), folder / WEIGHTS)
     known = _tensors(folder / KNOWN, files[KNOWN]) if KNOWN in files else {}
-    _try_out(model, transform, len(info["labels"]), folder / CONFIG)
     return Checkpoint(name=name, info=info, model=model, transform=transform, trust=trust, known=known)
 
 
 def _named(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-
-
-def _download(source: str) -> Path:
-    first, _, rest = source.partition("/")
-    if not _HUB_NAME.fullmatch(source) or (rest and Path(first).is_dir()):
-        raise CheckpointError(f"there is no checkpoint at {source}; make one with python -m train.image or train.text.")
-    # imported here: who loads from a folder does not wait for it
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
-
-    try:
-        return Path(snapshot_download(source, allow_patterns=[CONFIG, WEIGHTS, VOCABULARY, KNOWN, CARD]))
-    except RepositoryNotFoundError as error:
-        raise CheckpointError(
-            f"{source} is neither a folder here nor a public model on the Hub; a private one needs `hf auth login`."
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise CheckpointError(
-            f"there is no folder {source} here, and the Hub, where {source} may be a model, cannot be reached."
-            " Check the path, or the connection."
-        ) from error
-    except Exception as error:  # the hub's client raises its own errors, httpx's and OSError
-        raise CheckpointError(f"cannot download {source} from the Hub ({_named(error)}). Try again later.") from error
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -222,7 +228,7 @@ def _read_files(folder: Path, info: dict[str, Any]) -> dict[str, bytes]:
     hashes = info.get("sha256")
     needed = [WEIGHTS, *([VOCABULARY] if info["kind"] == "text" else []), *([KNOWN] if "known" in info else [])]
     files = {}
-    for name in needed:
+    for name in (*needed, *selftest.file_names(info)):
         try:
             files[name] = (folder / name).read_bytes()
         except FileNotFoundError as error:
@@ -279,16 +285,3 @@ def _fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
         ) from error
     model.requires_grad_(False)
     model.eval()
-
-
-@torch.inference_mode()
-def _try_out(model: nn.Module, transform: Transform, labels: int, path: Path) -> None:
-    """One answer to nothing much: what does not fit together shows here, and not with the first visitor."""
-    size_px = transform.size_px if isinstance(transform, ImageTransform) else 0
-    sample = torch.zeros((3, size_px, size_px), dtype=torch.uint8) if size_px else torch.ones(1, dtype=torch.int64)
-    try:
-        logits = model(*transform.collate([sample]))
-    except Exception as error:  # whatever a network's layers raise
-        raise CheckpointError(f"{path} does not describe a usable model ({_named(error)}). {WAY_OUT}") from error
-    if logits.shape != (1, labels) or not logits.isfinite().all():
-        raise CheckpointError(f"{path} does not describe a usable model: its answers are no numbers. {WAY_OUT}")

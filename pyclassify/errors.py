@@ -4,6 +4,9 @@ Every message is one sentence or two: what is wrong, where, and the way out. Pro
 command lines print it and leave with exit status 2; the page shows it.
 """
 
+WAY_OUT = "Train it again or download it anew."
+"""How a message on a checkpoint that cannot be used mostly ends."""
+
 
 class PyClassifyError(Exception):
     """The root of all errors that PyClassify raises on purpose."""

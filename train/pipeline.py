@@ -102,6 +102,7 @@ def run(job: Job) -> None:
         pictures=tuple(pictures),
     )
     checkpoint.save(job.out, info=info, weights=fitted.weights, transform=job.transform, card=text, pictures=pictures)
+    checkpoint.add_selftest(job.out)
     shutil.rmtree(job.state_path.parent, ignore_errors=True)
     _report(job, measured.scores)
 
