@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from pyclassify import card, checkpoint, evaluation, provenance, report, training
 from pyclassify.device import describe
 from pyclassify.examples import Batches, Splits
+from pyclassify.findings import DataLook
 from train.options import state_path
 from train.progress import ProgressBar
 
@@ -46,6 +47,7 @@ class Job:
     variant: Mapping[str, Any] = field(default_factory=dict)  # what else was asked for that changes the result
     about: str = ""
     data_license: str = ""
+    findings: DataLook | None = None
     # taken when the training begins: what is committed while it runs is not in it
     commit: str = field(default_factory=provenance.commit)
 
@@ -156,6 +158,7 @@ def _info(
             "skipped": len(splits.skipped),
             "seed": splits.seed,
         },
+        "findings": asdict(job.findings) if job.findings else None,
         "scores": asdict(scores),
         "training": {
             "command": job.command,

@@ -66,12 +66,13 @@ def read(
     parts = find_parts(Path(path), None if test is None else Path(test))
     labels, sets = _load(parts, text_column=text_column, label_column=label_column, encoding=encoding)
     examples = {part: _examples(found, labels) for part, found in sets.items()}
+    made = tuple(part for part in ("test", "validation") if part not in examples)
     for part, fraction in (("test", test_fraction), ("validation", validation_fraction)):
-        if part not in examples:
+        if part in made:
             check_enough(examples["train"], labels, 2 + (part == "test" and "validation" not in examples))
             examples["train"], examples[part] = split(examples["train"], fraction=fraction, seed=seed)
     skipped = tuple(chain.from_iterable(found.skipped for found in sets.values()))
-    return Splits(name=data_name(Path(path)), labels=labels, skipped=skipped, seed=seed, **examples)
+    return Splits(name=data_name(Path(path)), labels=labels, skipped=skipped, seed=seed, made=made, **examples)
 
 
 def _load(parts: dict[str, Path], *, encoding: str, **columns: str) -> tuple[tuple[str, ...], dict[str, files.Found]]:
