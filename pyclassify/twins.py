@@ -168,13 +168,15 @@ class Surroundings:
 
     def is_leaked(self, side: int) -> Mask:
         """(N,) bool: stands on this side, and the same or nearly the same on one before it."""
-        return (self.sides == side) & (self.at_sides()[:, :side].sum(axis=1) > 0)
+        leaked: Mask = (self.sides == side) & (self.at_sides()[:, :side].sum(axis=1) > 0)
+        return leaked
 
     def agreement(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """(N,): of all that are the same or nearly, the share that carries the example's own label."""
         table = self._counts(self.label_ids, values=int(self.label_ids.max(initial=0)) + 1)
-        alike = np.asarray(table[self.twins.copies, self.label_ids]).ravel()
-        return alike / np.asarray(table.sum(axis=1)).ravel()[self.twins.copies]
+        alike: Integers = np.asarray(table[self.twins.copies, self.label_ids]).ravel()
+        there: Integers = np.asarray(table.sum(axis=1)).ravel()[self.twins.copies]
+        return alike / there
 
     def is_twin_of(self, position: int) -> Mask:
         """(N,) bool: which others are the same as the example at this position, or nearly."""

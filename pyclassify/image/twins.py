@@ -35,7 +35,10 @@ MOST_RESIDUE = 0.2
 """Share of the two pictures' contrast that may be left when one is subtracted from the other."""
 
 MOST_SHIFT = 45.0
-"""Mean difference of pixels, of 255, through all that makes one picture brighter or of another colour."""
+"""Mean difference of pixels, of 255, which is mostly how much brighter one picture is than the other."""
+
+MOST_CAST = 16.0
+"""By how much more than the others one colour may differ, of 255: a thing in another colour is another thing."""
 
 Bits = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -44,8 +47,8 @@ def find(parts: Sequence[Tensor], *, on_picture: Callable[[], None] | None = Non
     """Find copies by equal pixels, and near-twins by the discrete cosine transform's signs (Zauner 2010, pHash).
 
     Two pictures are near when their hashes differ in few bits, few meaning far fewer than between any two pictures of
-    the same data, and when their pixels agree too. So brightness, compression and scale make no difference, while a
-    shift by two pixels of 32 or a mirror image does, and pictures without contrast are twins only when equal.
+    the same data, and when their pixels agree too. So brightness, compression and scale make no difference, while
+    another colour, a shift by two pixels of 32 or a mirror image does, and pictures without contrast are twins only when equal.
 
     Args:
         parts: (n, 3, H, W) uint8 each, N pictures in all; the same H and W.
@@ -123,7 +126,8 @@ def _near(looks: Tensor, hashes: Bits) -> Integers:
         found.append((a[close], b[close]))
     pairs = unique_pairs(found)
     blocks = [_agree(looks, block) for block in _blocks(pairs)]
-    return pairs[np.concatenate([np.empty(0, dtype=bool), *blocks])]
+    near: Integers = pairs[np.concatenate([np.empty(0, dtype=bool), *blocks])]
+    return near
 
 
 def _blocks(pairs: Integers, size: int = 2048) -> Iterator[Integers]:
@@ -132,7 +136,8 @@ def _blocks(pairs: Integers, size: int = 2048) -> Iterator[Integers]:
 
 
 def _distance(hashes: Bits, a: Integers, b: Integers) -> Integers:
-    return np.bitwise_count(hashes[a] ^ hashes[b]).sum(axis=1, dtype=np.int64)
+    distances: Integers = np.bitwise_count(hashes[a] ^ hashes[b]).sum(axis=1, dtype=np.int64)
+    return distances
 
 
 def _most_bits(hashes: Bits) -> float:
@@ -166,8 +171,10 @@ def _agree(looks: Tensor, pairs: Integers) -> np.ndarray[Any, np.dtype[np.bool_]
     """(P,) bool: whether the pixels of the pairs confirm what their hashes say."""
     a, b = (looks[pairs[:, side]].flatten(2).float() for side in (0, 1))
     shift = (a - b).abs().mean(dim=(1, 2))
+    colours = a.mean(dim=2) - b.mean(dim=2)
+    cast = (colours - colours.mean(dim=1, keepdim=True)).abs().amax(dim=1)
     a, b = (each - each.mean(dim=2, keepdim=True) for each in (a, b))
     contrast = (a.square() + b.square()).mean(dim=(1, 2))
     residue = (a - b).square().mean(dim=(1, 2))
-    agree = (residue <= MOST_RESIDUE * contrast) & (shift <= (contrast / 2).sqrt().clamp(max=MOST_SHIFT))
-    return agree.numpy()
+    is_same = (residue <= MOST_RESIDUE * contrast) & (cast <= MOST_CAST)
+    return (is_same & (shift <= (contrast / 2).sqrt().clamp(max=MOST_SHIFT))).numpy()

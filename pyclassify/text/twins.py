@@ -60,7 +60,8 @@ def _near(keys: Sequence[str]) -> Integers:
         found.append((a[likely], b[likely]))
     pairs = long[unique_pairs(found)]
     similar = [_jaccard(keys[a], keys[b]) >= LEAST_JACCARD for a, b in pairs]
-    return pairs[np.array(similar, dtype=bool)]
+    near: Integers = pairs[np.array(similar, dtype=bool)]
+    return near
 
 
 def _hashes(keys: Iterator[str]) -> np.ndarray[Any, np.dtype[np.uint32]]:
