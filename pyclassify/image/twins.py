@@ -47,8 +47,8 @@ def find(parts: Sequence[Tensor], *, on_picture: Callable[[], None] | None = Non
     """Find copies by equal pixels, and near-twins by the discrete cosine transform's signs (Zauner 2010, pHash).
 
     Two pictures are near when their hashes differ in few bits, few meaning far fewer than between any two pictures of
-    the same data, and when their pixels agree too. So brightness, compression and scale make no difference, while
-    another colour, a shift by two pixels of 32 or a mirror image does, and pictures without contrast are twins only when equal.
+    the same data, and when their pixels agree too. So brightness, compression and scale make no difference; another
+    colour, a shift by two pixels of 32 or a mirror image does; and pictures without contrast are twins only when equal.
 
     Args:
         parts: (n, 3, H, W) uint8 each, N pictures in all; the same H and W.
