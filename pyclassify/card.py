@@ -113,7 +113,7 @@ def _unlike(info: Mapping[str, Any], things: str) -> str:
 
 
 def _findings(info: Mapping[str, Any]) -> str:
-    found = info.get("findings", {}).get("findings", ())
+    found = (info.get("findings") or {}).get("findings", ())
     if not found:
         return ""
     return "\n".join(["## The data\n", *(f"- {each['summary']} {each['advice']}" for each in found)]) + "\n"

@@ -72,6 +72,13 @@ class Splits(Generic[Item]):
     test: Examples[Item]
     skipped: tuple[Skipped, ...] = ()
     seed: int = 0
+    made: tuple[str, ...] = ()
+    """Which of "validation" and "test" were split off here; the others came apart and stay as they came."""
+
+    @property
+    def parts(self) -> dict[str, Examples[Item]]:
+        """Train, validation and test by name, in this order."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +139,12 @@ def split(examples: Examples[Item], *, fraction: float, seed: int) -> tuple[Exam
     Raises:
         DataError: a label has fewer than two different items.
     """
+    rest, part = split_positions(examples, fraction=fraction, seed=seed)
+    return examples.take(rest.tolist()), examples.take(part.tolist())
+
+
+def split_positions(examples: Examples[Item], *, fraction: float, seed: int) -> tuple[Integers, Integers]:
+    """As `split`, but the positions in `examples` of what is left and of the part, in ascending order."""
     groups, group_labels = copies(examples)
     sizes = np.bincount(groups)
     generator = np.random.default_rng(seed)
@@ -142,7 +155,7 @@ def split(examples: Examples[Item], *, fraction: float, seed: int) -> tuple[Exam
             raise DataError(f"label number {label} has a single different example, too few to split")
         drawn[of_label[_draw(sizes[of_label], fraction, generator)]] = True
     part = drawn[groups]
-    return examples.take(np.flatnonzero(~part).tolist()), examples.take(np.flatnonzero(part).tolist())
+    return np.flatnonzero(~part), np.flatnonzero(part)
 
 
 def copies(examples: Examples[Item]) -> tuple[Integers, Integers]:

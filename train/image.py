@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from pyclassify.device import pick
 from pyclassify.errors import ConfigError
@@ -21,8 +20,9 @@ from pyclassify.image import baseline, data, download, models, weights
 from pyclassify.image.augment import Augmentation
 from pyclassify.image.pretrained import Pretrained
 from pyclassify.image.transform import ImageTransform
+from pyclassify.image.twins import LOOK_PX
 from train import options as shared
-from train import pipeline
+from train import pictures, pipeline
 
 MODULE = "train.image"
 HALF = (0.5, 0.5, 0.5)
@@ -69,8 +69,8 @@ def parser() -> argparse.ArgumentParser:
         model_help=f"{' or '.join(models.NAMES)}, which learn from nothing; or any of torchvision's networks for"
         f" classification, such as resnet18, mobilenet_v3_small, convnext_tiny or vit_b_16 (default: {models.DEFAULT})",
     )
-    pictures = result.add_argument_group("pictures")
-    pictures.add_argument(
+    seen = result.add_argument_group("pictures")
+    seen.add_argument(
         "--size",
         type=int,
         choices=data.SIZES_PX,
@@ -78,13 +78,13 @@ def parser() -> argparse.ArgumentParser:
         help=f"input of the network: {', '.join(map(str, data.SIZES_PX))} (default: from the data, at most 128; of"
         " torchvision's networks the size that their weights were trained for)",
     )
-    pictures.add_argument(
+    seen.add_argument(
         "--weights",
         metavar="FILE",
         help="what a network of torchvision begins with: default (its own weights, downloaded once), none (random"
         " ones), or a .pth or .safetensors file of the same network with any labels (default: default)",
     )
-    pictures.add_argument(
+    seen.add_argument(
         "--no-mirror", action="store_true", help="never mirror while training: for digits, letters and signs"
     )
     return result
@@ -98,20 +98,18 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """
     shared.check_common(options)
     source = _source(options)
-    begin = None if source == "none" or options.resume or options.measure else weights.read(options.model, source)
     path = options.data or download.fetch(options.dataset, Path("data"))
-    splits = data.read(
-        path,
-        validation_fraction=options.validation_fraction,
-        test_fraction=options.test_fraction,
-        seed=options.seed,
-    )
-    splits = replace(splits, name=options.data_name or splits.name)
+    splits = _splits(options, path)
+    if options.check:
+        pictures.look_at(options, path, *pictures.scan(splits, ImageTransform(size_px=LOOK_PX)))
+        return
+    begin = None if source == "none" or options.resume or options.measure else weights.read(options.model, source)
     transform = _transform(options, splits)
     model = _model(options, len(splits.labels), transform.size_px)
     if isinstance(model, Pretrained) and source != "none":
         model.adapt(begin)
-    splits, decoded = _scan(splits, transform)
+    splits, decoded, seen = pictures.look_at(options, path, *pictures.scan(splits, transform))
+    _announce(splits, transform)
     defaults = _defaults(options.model, len(splits.train))
     if isinstance(model, Pretrained):
         defaults = _torchvision_defaults(len(splits.train), transform.size_px, is_adapted=model.is_adapted)
@@ -147,7 +145,27 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
             variant=_variant(options, source),
             about=" ".join((options.about, *remarks)).strip(),
             data_license=options.data_license,
+            findings=seen,
         )
+    )
+
+
+def _splits(options: argparse.Namespace, path: Path) -> Splits[Path]:
+    splits = data.read(
+        path,
+        validation_fraction=options.validation_fraction,
+        test_fraction=options.test_fraction,
+        seed=options.seed,
+    )
+    return replace(splits, name=options.data_name or splits.name)
+
+
+def _announce(splits: Splits[Path], transform: ImageTransform) -> None:
+    print(
+        f"{splits.name}: {len(splits.labels)} labels; {len(splits.train):,} pictures to train on,"
+        f" {len(splits.validation):,} to choose by, {len(splits.test):,} to test with, {len(splits.skipped):,} left"
+        f" out; read at {transform.size_px} x {transform.size_px} pixels",
+        flush=True,
     )
 
 
@@ -200,34 +218,6 @@ def _transform(options: argparse.Namespace, splits: Splits[Path]) -> ImageTransf
     if options.model not in models.NAMES:
         return weights.preset(options.model, options.size)
     return ImageTransform(size_px=options.size or data.choose_size_px(splits.train), mean=MEAN, std=STD)
-
-
-def _scan(
-    splits: Splits[Path], transform: ImageTransform
-) -> tuple[Splits[Path], tuple[data.Decoded, data.Decoded, data.Decoded]]:
-    """Decode everything once, leave out what cannot be read and say so."""
-    total = len(splits.train) + len(splits.validation) + len(splits.test)
-    with tqdm(total=total, desc="reading", unit=" pictures", disable=None, leave=False) as bar:
-        parts = (splits.train, splits.validation, splits.test)
-        train_part, validation, test = (data.decode(p, transform, on_picture=lambda: bar.update()) for p in parts)
-    bad = [each for part in (train_part, validation, test) for each in part.skipped]
-    for each in (*splits.skipped, *bad):
-        print(f"left out {each.name}: {each.reason}", file=sys.stderr)
-    read = replace(
-        splits,
-        train=train_part.examples,
-        validation=validation.examples,
-        test=test.examples,
-        skipped=(*splits.skipped, *bad),
-    )
-    data.check_readable(read)
-    print(
-        f"{splits.name}: {len(read.labels)} labels; {len(read.train):,} pictures to train on, {len(read.validation):,}"
-        f" to choose by, {len(read.test):,} to test with, {len(read.skipped):,} left out; read at"
-        f" {transform.size_px} x {transform.size_px} pixels",
-        flush=True,
-    )
-    return read, (train_part, validation, test)
 
 
 def _defaults(model: str, examples: int) -> dict[str, Any]:

@@ -62,7 +62,20 @@ def measure(job: Job) -> Measured:
     scores["baseline"] = asdict(evaluation.compare(name, logits.argmax(dim=1), answers, label_ids))
     wrong = evaluation.mistakes(probabilities, label_ids, labels=labels)
     scores["mistakes"] = [{"name": _name(job, each.position), **asdict(each)} for each in wrong]
+    scores["without_leaked"] = _without_leaked(job, logits.argmax(dim=1) == label_ids)
     return Measured(trust=trust, scores=scores, run=_run(job, trust))
+
+
+def _without_leaked(job: Job, is_right: Tensor) -> dict[str, Any] | None:
+    """The accuracy on the test examples of which the model has seen no copy; none where there is no leak."""
+    leaked = job.findings.leaked_test if job.findings else ()
+    if not leaked or len(leaked) == len(is_right):
+        return None
+    is_fresh = torch.ones(len(is_right), dtype=torch.bool)
+    is_fresh[list(leaked)] = False
+    fresh = is_right[is_fresh]
+    accuracy, interval = evaluation.accuracy_with_interval(int(fresh.sum()), len(fresh))
+    return {"leaked": len(leaked), "accuracy": accuracy, "accuracy_interval": interval}
 
 
 def _in_order(job: Job, logits: Tensor, label_ids: Tensor) -> tuple[Tensor, Tensor]:

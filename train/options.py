@@ -36,6 +36,7 @@ def add_common(
         model_help: what is said of them instead.
     """
     _add_result(parser)
+    _add_look(parser)
     _add_training(parser, models, default, model_help)
     _add_running(parser)
 
@@ -43,7 +44,10 @@ def add_common(
 def _add_result(parser: argparse.ArgumentParser) -> None:
     result = parser.add_argument_group("result")
     result.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="the checkpoint, such as checkpoints/NAME"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="the checkpoint, such as checkpoints/NAME; needed unless --check is given",
     )
     result.add_argument("--data-name", metavar="NAME", help="of the data, for the card (default: from its path)")
     result.add_argument("--about", default="", metavar="TEXT", help="a sentence on the data, for the checkpoint's card")
@@ -54,6 +58,22 @@ def _add_result(parser: argparse.ArgumentParser) -> None:
         "--validation-fraction", type=_fraction, default=0.1, metavar="F", help="of the training data (default: 0.1)"
     )
     split.add_argument("--test-fraction", type=_fraction, default=0.2, metavar="F", help="of all data (default: 0.2)")
+
+
+def _add_look(parser: argparse.ArgumentParser) -> None:
+    look = parser.add_argument_group("a look at the data, which comes before every training")
+    look.add_argument(
+        "--check",
+        action="store_true",
+        help="look at the data and stop: counts, sizes, what cannot be read, copies and near-copies, also under two"
+        " labels or in the test; nothing is trained or written",
+    )
+    look.add_argument(
+        "--fix",
+        action="store_true",
+        help="leave out what is safe: examples with a copy under another label, examples to train on with a copy in the"
+        " test, further copies to train on; your files and the test stay as they are",
+    )
 
 
 def _add_training(parser: argparse.ArgumentParser, models: Sequence[str] | None, default: str, model_help: str) -> None:
@@ -150,6 +170,10 @@ def check_common(options: argparse.Namespace) -> None:
     pick(options.device)
     if not 0 <= options.seed <= MOST:
         raise ConfigError(f"--seed must be at least 0 and at most {MOST:,}, got {options.seed}")
+    if options.check:
+        return
+    if options.out is None:
+        raise ConfigError("--out is missing: name a folder for the checkpoint, such as checkpoints/NAME.")
     if options.out.name in ("", ".."):
         raise ConfigError(f"--out must name a folder of its own, such as checkpoints/NAME, not {options.out}")
     checkpoint.check_writable(state_path(options.out).parent)
@@ -199,7 +223,9 @@ def command_line(module: str, arguments: Sequence[str]) -> str:
     return shlex.join(["python", "-m", module, *shown])
 
 
-def run_command(module: str, arguments: Sequence[str], work: Callable[[], None], out: Callable[[], Path]) -> None:
+def run_command(
+    module: str, arguments: Sequence[str], work: Callable[[], None], out: Callable[[], Path | None]
+) -> None:
     """Do the work; leave with status 2 and one sentence where a person can mend it, with 130 after Ctrl-C."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a label that this terminal cannot show is no reason to stop
@@ -217,7 +243,11 @@ def run_command(module: str, arguments: Sequence[str], work: Callable[[], None],
     except (MemoryError, torch.OutOfMemoryError):
         _fail("there is not enough memory; try a smaller --batch-size, or fewer or smaller examples.")
     except KeyboardInterrupt:
-        _say_stopped(state_path(out()), f"{command_line(module, arguments)} --resume")
+        place = out()
+        if place is None:
+            print("\nStopped; nothing was written.", file=sys.stderr)
+        else:
+            _say_stopped(state_path(place), f"{command_line(module, arguments)} --resume")
         sys.exit(130)
 
 

@@ -19,6 +19,8 @@ from pyclassify import card, checkpoint, provenance, report, training
 from pyclassify.device import describe
 from pyclassify.errors import ConfigError
 from pyclassify.examples import Batches, PlacedBatches, Splits
+from pyclassify.findings import DataLook
+from train.look import TOGETHER
 from train.measuring import Baseline, Measured, measure
 from train.options import state_path
 from train.progress import ProgressBar
@@ -52,6 +54,7 @@ class Job:
     variant: Mapping[str, Any] = field(default_factory=dict)  # what else was asked for that changes the result
     about: str = ""
     data_license: str = ""
+    findings: DataLook | None = None
     # taken when the training begins: what is committed while it runs is not in it
     commit: str = field(default_factory=provenance.commit)
 
@@ -115,11 +118,13 @@ class Fitted:
         weights: to be shipped.
         training: plain data for config.json.
         card: what whoever trained said, plain data for config.json.
+        twins_together: whether near-twins are on one side of the splits.
     """
 
     weights: Mapping[str, Tensor]
     training: Mapping[str, Any]
     card: Mapping[str, Any]
+    twins_together: bool = True
 
 
 def _fitted(job: Job) -> Fitted:
@@ -153,7 +158,12 @@ def read_fitted(job: Job) -> Fitted:
     if loaded.info["training"]["weights"] == "float16":
         weights = {name: each.half() if each.is_floating_point() else each for name, each in weights.items()}
     said = {**loaded.info.get("card", {}), **{key: value for key, value in _said(job).items() if value}}
-    return Fitted(weights=weights, training=loaded.info["training"], card={**_said(job), **said})
+    return Fitted(
+        weights=weights,
+        training=loaded.info["training"],
+        card={**_said(job), **said},
+        twins_together=loaded.info["data"].get(TOGETHER, False),
+    )
 
 
 def _fit(job: Job) -> list[training.EpochResult]:
@@ -202,7 +212,9 @@ def _info(job: Job, fitted: Fitted, measured: Measured) -> dict[str, Any]:
             "test": len(splits.test),
             "skipped": len(splits.skipped),
             "seed": splits.seed,
+            TOGETHER: fitted.twins_together,
         },
+        "findings": _findings(job),
         "calibration": measured.trust.config(),
         "scores": measured.scores,
         "training": dict(fitted.training),
@@ -211,6 +223,16 @@ def _info(job: Job, fitted: Fitted, measured: Measured) -> dict[str, Any]:
         "versions": provenance.versions(),
         "card": dict(fitted.card),
     }
+
+
+def _findings(job: Job) -> dict[str, Any] | None:
+    """What was found in the data, without names: those of texts are texts, which are nobody's to publish."""
+    if job.findings is None:
+        return None
+    found = asdict(job.findings)
+    for each in found["findings"]:
+        del each["examples"]
+    return {**found, "leaked_test": len(found["leaked_test"])}
 
 
 def _training(job: Job, epochs: Sequence[training.EpochResult], kept_as: str, duration_s: float) -> dict[str, Any]:

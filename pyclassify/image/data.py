@@ -69,6 +69,7 @@ def read(path: Path, *, validation_fraction: float = 0.1, test_fraction: float =
         test=test,
         skipped=tuple(each for found in skipped for each in found.skipped),
         seed=seed,
+        made=tuple(name for name, part in (("test", "test"), ("validation", "val")) if part not in named),
     )
 
 
@@ -112,7 +113,7 @@ def decode(
         transform: the one that serving will use.
         on_picture: called after each picture, for a progress bar.
     """
-    pixels = _room_for(len(examples), transform.size_px)
+    pixels = room_for(len(examples), transform.size_px)
     skipped: list[Skipped] = []
     kept: list[int] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:  # Pillow decodes outside the interpreter's lock
@@ -142,7 +143,8 @@ def _in_order(
         yield from pool.map(one, paths[start : start + window])
 
 
-def _room_for(count: int, size_px: int) -> Tensor:
+def room_for(count: int, size_px: int) -> Tensor:
+    """(count, 3, size_px, size_px) uint8 with nothing in it yet; in a mapped file where memory might not hold it."""
     shape = (count, 3, size_px, size_px)
     if math.prod(shape) <= IN_MEMORY_BYTES:
         return torch.empty(shape, dtype=torch.uint8)

@@ -1,8 +1,8 @@
 """Labelled texts in files -> examples, vocabulary, batches and word vectors; the only module that knows torchtext.
 
 torchtext 0.6 gives the data set to download, the vocabulary's order, the buckets of equal length and the vectors.
-Where its reader stops with a traceback (a ragged row, a line that is no JSON, a file in another encoding) `files.py`
-reads instead, and an object per row, as torchtext has, would be most of the memory that half a million texts take.
+Where its reader stops with a traceback `files.py` reads instead, and an object per row, as torchtext has, would be
+most of the memory that half a million texts take.
 """
 
 from __future__ import annotations
@@ -66,12 +66,13 @@ def read(
     parts = find_parts(Path(path), None if test is None else Path(test))
     labels, sets = _load(parts, text_column=text_column, label_column=label_column, encoding=encoding)
     examples = {part: _examples(found, labels) for part, found in sets.items()}
-    for part, fraction in (("test", test_fraction), ("validation", validation_fraction)):
-        if part not in examples:
-            check_enough(examples["train"], labels, 2 + (part == "test" and "validation" not in examples))
-            examples["train"], examples[part] = split(examples["train"], fraction=fraction, seed=seed)
+    fractions = {"test": test_fraction, "validation": validation_fraction}
+    made = tuple(part for part in fractions if part not in examples)
+    for part in made:
+        check_enough(examples["train"], labels, 2 + (part == "test" and "validation" not in examples))
+        examples["train"], examples[part] = split(examples["train"], fraction=fractions[part], seed=seed)
     skipped = tuple(chain.from_iterable(found.skipped for found in sets.values()))
-    return Splits(name=data_name(Path(path)), labels=labels, skipped=skipped, seed=seed, **examples)
+    return Splits(name=data_name(Path(path)), labels=labels, skipped=skipped, seed=seed, made=made, **examples)
 
 
 def _load(parts: dict[str, Path], *, encoding: str, **columns: str) -> tuple[tuple[str, ...], dict[str, files.Found]]:
@@ -304,7 +305,5 @@ def _file_vectors(path: Path) -> Any:
         with tempfile.TemporaryDirectory() as cache, tamed(torchtext.vocab):
             return torchtext.vocab.Vectors(str(path), cache=cache)
     except Exception as error:  # torchtext's parser raises what it comes upon: TypeError, ValueError, RuntimeError
-        raise DataError(
-            f"cannot read vectors from {path}: {cause(error)}. Each line needs a token and the same three or more "
-            "numbers, with single spaces between"
-        ) from error
+        needed = "Each line needs a token and the same three or more numbers, with single spaces between"
+        raise DataError(f"cannot read vectors from {path}: {cause(error)}. {needed}") from error
