@@ -6,7 +6,7 @@
 >>> prediction.label, prediction.probabilities
 """
 
-from pyclassify.classifier import Classifier, Prediction, load
+from pyclassify.classifier import Classifier, Explanation, PictureExplanation, Prediction, TextExplanation, load
 from pyclassify.errors import CheckpointError, ConfigError, DataError, InputError, PyClassifyError
 
 __version__ = "0.1.0"
@@ -16,9 +16,12 @@ __all__ = [
     "Classifier",
     "ConfigError",
     "DataError",
+    "Explanation",
     "InputError",
+    "PictureExplanation",
     "Prediction",
     "PyClassifyError",
+    "TextExplanation",
     "__version__",
     "load",
 ]
