@@ -6,8 +6,10 @@
 >>> prediction.label, prediction.probabilities
 """
 
-from pyclassify.classifier import Classifier, Explanation, PictureExplanation, Prediction, TextExplanation, load
+from pyclassify.classifier import Classifier, Explanation, Prediction, load
 from pyclassify.errors import CheckpointError, ConfigError, DataError, InputError, PyClassifyError
+from pyclassify.image.explain import PictureExplanation
+from pyclassify.text.explain import TextExplanation
 
 __version__ = "0.1.0"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +61,7 @@ class Classifier:
         self.info: dict[str, Any] = loaded.info
         self.device = device
         self._transform = loaded.transform
+        self._steps: int | None = None  # counted by the first explanation of a picture; whoever counts gets the same
         # convolutions over pictures are half as fast again in this order of memory, and so are those of a batch
         self._model = loaded.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -106,6 +106,8 @@ class Classifier:
         shown, probability = self.labels[label_id], row[label_id]
         if isinstance(self._transform, ImageTransform):
             size_px = upright_size(input)
+            if self._steps is None:
+                self._steps = image_explain.steps_for(self._model, self._transform.size_px, self.device)
             heat = image_explain.heat(
                 self._model, self._transform, prepared.tensor, label_id, steps=self._steps, device=self.device
             )
@@ -113,10 +115,6 @@ class Classifier:
             return PictureExplanation(shown, probability, heat, box, size_px)
         found = text_explain.spans(self._model, self._transform, input, prepared.tensor, label_id, self.device)
         return TextExplanation(shown, probability, found)
-
-    @cached_property
-    def _steps(self) -> int:
-        return image_explain.steps_for(self._model, self._transform.size_px, self.device)
 
     def warm_up_explanations(self) -> None:
         """Import what `explain` needs, which takes seconds, so that the first person who asks does not wait for it."""

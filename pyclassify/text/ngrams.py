@@ -161,7 +161,7 @@ class NgramTable(nn.Module):
         """
         tokens = len(ids)
         buckets = self._known(ids.unsqueeze(0), torch.tensor([tokens], device=ids.device))[0]
-        _, places, counts = buckets.unique(return_inverse=True, return_counts=True)
+        _, places, counts = torch.unique(buckets, return_inverse=True, return_counts=True)
         known = buckets < self.buckets
         distinct = (known / counts[places]).sum().clamp(min=1)
         scores = self.table(buckets.clamp(max=self.buckets - 1)) * (known / counts[places]).unsqueeze(1)

@@ -90,8 +90,7 @@ def _composed_edges(text: str) -> Sequence[int]:
     for pattern in (_JOINED, _RUN):
         edges: list[int] = []
         for found in pattern.finditer(text):
-            length = len(compose(found[0]))
-            edges += [found.start(), *[found.end()] * (length - 1)][:length]
+            edges += [min(found.start() + i, found.end()) for i in range(len(compose(found[0])))]
         if len(edges) == len(composed):
             break
     return [*edges, len(text)]
