@@ -196,6 +196,37 @@ def _about_minutes(content: Mapping[str, Any]) -> list[str]:
     return ["\n".join(f"- {note}" for note in notes)]
 
 
+def explain(folder: Path = results.FOLDER) -> str:
+    """What explanations are worth and how long they take; empty where the benchmark was not run."""
+    content = results.read("explain", folder)
+    if content is None:
+        return ""
+    found = content["results"]
+    head = ["Checkpoint", "A tenth taken away", "Drop by explanation", "At random", "Factor (95 % interval)", "Inputs"]
+    parts = [markdown(head, [_taken_away(row) for row in found["taken_away"]])]
+    head = ["Checkpoint", "Explanations alike (rank correlation)", "Weights shuffled", "Sizes alone", "Noise", "Inputs"]
+    parts.append(markdown(head, [_alike(row) for row in found["sanity"]]))
+    head = ["Checkpoint", "Explained", "p50", "p95", "Calls"]
+    timed = [(row, row["input"]) for row in found["timings"]]
+    parts.append(
+        markdown(head, [[r["checkpoint"], name, _ms(r["p50_ms"]), _ms(r["p95_ms"]), str(r["n"])] for r, name in timed])
+    )
+    notes = [origin(content), f"The inputs are {found['part']} data, drawn at random; the drop is the probability's."]
+    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes)])
+
+
+def _taken_away(row: Mapping[str, Any]) -> list[str]:
+    low, high = ("∞" if each is None else f"{each:.1f}" for each in row["factor_interval"])
+    factor = "–" if row["factor"] is None else f"{row['factor']:.1f}"
+    drops = [f"{row[name]:.3f}" for name in ("drop", "random_drop")]
+    return [row["checkpoint"], row["taken"], *drops, f"{factor} ({low} to {high})", f"{row['n']:,}"]
+
+
+def _alike(row: Mapping[str, Any]) -> list[str]:
+    shown = [f"{row[name]:.2f}" for name in ("shuffled", "shuffled_sizes", "noised")]
+    return [row["checkpoint"], "with those of the shipped network", *shown, str(row["n"])]
+
+
 def checkpoints(_: Path = results.FOLDER) -> str:
     """What the shipped checkpoints score, from their own records."""
     rows = [_shipped(path) for path in sorted(CHECKPOINTS.glob("*/config.json"))]
@@ -263,6 +294,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "minutes": minutes,
     "latency": latency,
     "load": load,
+    "explain": explain,
 }
 
 if __name__ == "__main__":

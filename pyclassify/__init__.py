@@ -6,8 +6,10 @@
 >>> prediction.label, prediction.probabilities
 """
 
-from pyclassify.classifier import Classifier, Prediction, load
+from pyclassify.classifier import Classifier, Explanation, Prediction, load
 from pyclassify.errors import CheckpointError, ConfigError, DataError, InputError, PyClassifyError
+from pyclassify.image.explain import PictureExplanation
+from pyclassify.text.explain import TextExplanation
 
 __version__ = "0.1.0"
 
@@ -16,9 +18,12 @@ __all__ = [
     "Classifier",
     "ConfigError",
     "DataError",
+    "Explanation",
     "InputError",
+    "PictureExplanation",
     "Prediction",
     "PyClassifyError",
+    "TextExplanation",
     "__version__",
     "load",
 ]

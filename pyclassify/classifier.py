@@ -18,9 +18,16 @@ from pyclassify.device import pick
 from pyclassify.errors import ConfigError, InputError
 from pyclassify.evaluation import COVERAGES
 from pyclassify.examples import Prepared
+from pyclassify.image import explain as image_explain
+from pyclassify.image.explain import PictureExplanation
+from pyclassify.image.transform import ImageTransform, upright_size
 from pyclassify.message import message
+from pyclassify.text import explain as text_explain
+from pyclassify.text.explain import TextExplanation
 
 BATCH_SIZE = 64
+
+Explanation = PictureExplanation | TextExplanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,7 @@ class Classifier:
         self.info: dict[str, Any] = loaded.info
         self.device = device
         self._transform = loaded.transform
+        self._steps: int | None = None  # counted by the first explanation of a picture; whoever counts gets the same
         # convolutions over pictures are half as fast again in this order of memory, and so are those of a batch
         self._model = loaded.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._trust = loaded.trust
@@ -104,6 +112,38 @@ class Classifier:
             return []
         rows = self._rows([each.tensor for each in prepared])
         return [self._named(*row, each.notes) for row, each in zip(rows, prepared, strict=True)]
+
+    def explain(self, input: Any, label: str | None = None) -> Explanation:
+        """Say which parts of one input speak for a label, and which against it.
+
+        Args:
+            input: a single one of what `predict` takes a list of.
+            label: one of `labels`; the most probable one where none is given.
+
+        Raises:
+            InputError: the input cannot be read, or there is no such label.
+        """
+        if label is not None and label not in self.labels:
+            raise InputError(f"there is no label {label!r}; there are {', '.join(self.labels)}.")
+        prepared = self._transform(input)
+        ((row, _),) = self._rows([prepared.tensor])
+        label_id = row.index(max(row)) if label is None else self.labels.index(label)
+        shown, probability = self.labels[label_id], row[label_id]
+        if isinstance(self._transform, ImageTransform):
+            size_px = upright_size(input)
+            if self._steps is None:
+                self._steps = image_explain.steps_for(self._model, self._transform.size_px, self.device)
+            heat = image_explain.heat(
+                self._model, self._transform, prepared.tensor, label_id, steps=self._steps, device=self.device
+            )
+            box = image_explain.seen_part(self._transform, size_px)
+            return PictureExplanation(shown, probability, heat, box, size_px)
+        found = text_explain.spans(self._model, self._transform, input, prepared.tensor, label_id, self.device)
+        return TextExplanation(shown, probability, found)
+
+    def warm_up_explanations(self) -> None:
+        """Import what `explain` needs, which takes seconds, so that the first person who asks does not wait for it."""
+        self.explain(np.zeros((8, 8, 3), np.uint8) if isinstance(self._transform, ImageTransform) else "a")
 
     @torch.inference_mode()
     def _rows(self, tensors: Sequence[Tensor]) -> list[tuple[list[float], bool | None]]:

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 from torch import Tensor
 
 from pyclassify.errors import ConfigError, InputError
@@ -139,6 +139,26 @@ def open_picture(picture: Picture, *, at_least_px: int = 0) -> tuple[Image.Image
         raise InputError(f"a picture is a path, a PIL image or an array, not {type(picture).__name__}.")
     path = Path(picture)
     return _guarded(lambda: _read(path, at_least_px), path.name)
+
+
+def upright_size(picture: Picture) -> tuple[int, int]:
+    """Width and height of a picture as a person sees it, in pixels; nothing is decoded.
+
+    Raises:
+        InputError: it is no picture.
+    """
+    if isinstance(picture, np.ndarray):
+        return picture.shape[1], picture.shape[0]
+    if isinstance(picture, Image.Image):
+        return _guarded(lambda: _turned_size(picture), "the picture")
+    with _guarded(lambda: Image.open(picture, formats=FORMATS), Path(picture).name) as image:
+        return _guarded(lambda: _turned_size(image), Path(picture).name)
+
+
+def _turned_size(image: Image.Image) -> tuple[int, int]:
+    # Pillow gives the size of a TIFF as it will be once it is turned, which it does by itself
+    turned = image.format != "TIFF" and image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+    return (image.height, image.width) if turned else (image.width, image.height)
 
 
 def _guarded(read: Callable[[], Result], name: str) -> Result:

@@ -140,18 +140,46 @@ class NgramTable(nn.Module):
 
     def weights(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(N, L) and (N,) to two (N, order * L): buckets, and 1 over the root of a text's n-grams, or 0, for each."""
+        buckets, counted = _distinct(self._known(ids, lengths), self.buckets)
+        return buckets, counted / counted.sum(dim=1, keepdim=True).clamp(min=1).sqrt()
+
+    def _known(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """(N, L) and (N,) to (N, order * L): each n-gram's bucket, or `buckets` where the table does not have it."""
         keys = self.keys(ids, lengths)
         buckets = keys // RIVALS
         known = self.fingerprints[buckets.clamp(max=self.buckets - 1)] == keys % RIVALS
-        known = known & (buckets < self.buckets)
-        buckets, counted = _distinct(torch.where(known, buckets, self.buckets), self.buckets)
-        return buckets, counted / counted.sum(dim=1, keepdim=True).clamp(min=1).sqrt()
+        return torch.where(known & (buckets < self.buckets), buckets, self.buckets)
+
+    def token_scores(self, ids: Tensor) -> Tensor:
+        """What each token of one text brings: n-grams are shared out evenly, to all their places and all their tokens.
+
+        Args:
+            ids: (L,) int64.
+
+        Returns:
+            (L, K); their sum is the text's logits but for the bias.
+        """
+        tokens = len(ids)
+        buckets = self._known(ids.unsqueeze(0), torch.tensor([tokens], device=ids.device))[0]
+        _, places, counts = torch.unique(buckets, return_inverse=True, return_counts=True)
+        known = buckets < self.buckets
+        distinct = (known / counts[places]).sum().clamp(min=1)
+        scores = self.table(buckets.clamp(max=self.buckets - 1)) * (known / counts[places]).unsqueeze(1)
+        result = torch.zeros(tokens, scores.shape[1], device=ids.device)
+        for skip, part in enumerate(scores.view(self.order, tokens, -1)):
+            for place in range(min(skip + 1, tokens)):
+                result[place:] += part[: tokens - place] / (skip + 1)
+        return self._logits(result / distinct.sqrt())
+
+    def _logits(self, scores: Tensor) -> Tensor:
+        """Two labels have one score: for the second, against the first."""
+        return torch.cat([-scores / 2, scores / 2], dim=1) if self.labels == 2 else scores
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """(N, L) int64 and (N,) int64 to (N, K)."""
         buckets, weights = self.weights(ids, lengths)
         scores: Tensor = (self.table(buckets) * weights.unsqueeze(2)).sum(dim=1) + self.bias
-        return torch.cat([-scores / 2, scores / 2], dim=1) if self.labels == 2 else scores
+        return self._logits(scores)
 
     def _count(self, batches: Batches) -> tuple[Tensor, Tensor]:
         """In how many texts of each label a key is, (K, keys), and how many keys each label's texts have, (K,)."""

@@ -58,16 +58,17 @@ def _marks() -> str:
     return "".join(f"{chr(start)}-{chr(end)}" for start, end in zip(starts, ends, strict=True))
 
 
-_MARKS = _marks()
-_WORD = re.compile(rf"[\w{_MARKS}]+(?:'[\w{_MARKS}]+)*|[^{SPACES}]")
+MARKS = _marks()
+"""The combining marks, as the inside of a regular expression's class."""
+_WORD = re.compile(rf"[\w{MARKS}]+(?:'[\w{MARKS}]+)*|[^{SPACES}]")
 _ASCII_WORD = re.compile(
     rf"\w+(?:'\w+)*|[^{SPACES}]", re.ASCII
 )  # the same where there is no more, in a third of the time
 _SPACES = re.compile(f"[{SPACES}]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
-_MANY_MARKS = re.compile(f"([{_MARKS}]{{100}})[{_MARKS}]+")
-_LINE_BREAK = re.compile(f"<br[{SPACES}]*/?>", re.IGNORECASE)
+_MANY_MARKS = re.compile(f"([{MARKS}]{{100}})[{MARKS}]+")
+LINE_BREAK = re.compile(f"<br[{SPACES}]*/?>", re.IGNORECASE)
 
 
 def normalize(text: str, *, lowercase: bool) -> str:
@@ -75,15 +76,21 @@ def normalize(text: str, *, lowercase: bool) -> str:
     return _SPACES.sub(" ", _folded(text, lowercase=lowercase)).strip(" ")
 
 
-def _folded(text: str, *, lowercase: bool) -> str:
+def compose(text: str) -> str:
+    """Step 1 of the rule and the apostrophe of step 2."""
     if not text.isascii():
         if _SURROGATE.search(text):
             # Two halves that belong together, as JavaScript writes an emoji, become the one character they stand for.
             text = _SURROGATE.sub("\ufffd", _SURROGATE_PAIR.sub(_join_surrogates, text))
         # Normalising takes time quadratic in a run of marks: a megabyte of accents would keep a server busy for ages.
         text = unicodedata.normalize("NFC", _MANY_MARKS.sub(r"\1", text)).replace("\u2019", "'")
+    return text
+
+
+def _folded(text: str, *, lowercase: bool) -> str:
+    text = compose(text)
     if "<" in text:
-        text = _LINE_BREAK.sub(" ", text)
+        text = LINE_BREAK.sub(" ", text)
     return text.lower() if lowercase else text
 
 
@@ -91,11 +98,16 @@ def _join_surrogates(pair: re.Match[str]) -> str:
     return pair[0].encode("utf-16-le", "surrogatepass").decode("utf-16-le")
 
 
+def word_pattern(text: str) -> re.Pattern[str]:
+    """What step 4 of the rule takes for a word of this text."""
+    return _ASCII_WORD if text.isascii() else _WORD
+
+
 def tokenize(text: str, *, tokens: Tokens, lowercase: bool = True) -> list[str]:
     """Split one text by the rule above; an empty list when there is nothing to read."""
     if tokens == "words":
         text = _folded(text, lowercase=lowercase)
-        return (_ASCII_WORD if text.isascii() else _WORD).findall(text)
+        return word_pattern(text).findall(text)
     text = normalize(text, lowercase=lowercase)
     return [" ", *text, " "] if text else []
 
