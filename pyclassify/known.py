@@ -11,12 +11,14 @@ there, and views that see the same must not count twice.
 
 from __future__ import annotations
 
+import bisect
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +30,8 @@ OUTER: Final = 0.1
 
 LEVELS: Final = 81
 Keep = Callable[[Tensor], Tensor]
+Rows = Sequence[Sequence[float]]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 MOST: Final = 1e6
 """Any strangeness is below; so that it can always be written and compared."""
@@ -49,45 +53,45 @@ class View:
     is_two_sided: bool = False
     least_excess: float = 1e-6
 
-    def surprises(self) -> Tensor:
+    def surprises(self) -> Floats:
         """(LEVELS + 2,): at each knot of the scale, from its low end to its high end."""
-        share = torch.linspace(OUTER, 1 - OUTER, LEVELS, dtype=torch.float64)
-        if self.is_two_sided:
-            inner = -(2 * torch.minimum(share, 1 - share)).log()
-            low = inner[:1] + 1
-        else:
-            inner = -(1 - share).log()
-            low = inner[:1]
-        return torch.cat([low, inner, inner[-1:] + 1]).float()
+        share = np.linspace(OUTER, 1 - OUTER, LEVELS)
+        inner = -np.log(2 * np.minimum(share, 1 - share)) if self.is_two_sided else -np.log(1 - share)
+        low = inner[0] + 1 if self.is_two_sided else inner[0]
+        return np.array([low, *inner, inner[-1] + 1])
 
 
-def fit_scale(values: Tensor, views: Sequence[View]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def fit_scale(values: Rows, views: Sequence[View]) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Measure the scales and the threshold on validation data.
 
     Args:
-        values: (N, V) of N validation examples, of which there may be as few as one.
+        values: N rows, one per validation example, of V values; there may be as few as one.
         views: V of them.
 
     Returns:
         Plain data and tensors for `Scale`.
     """
-    values = values.double()
-    share = torch.linspace(OUTER, 1 - OUTER, LEVELS, dtype=torch.float64)
-    knots = torch.stack([_knots(each, share, view) for each, view in zip(values.T, views, strict=True)])
-    tensors = {"knots": knots.float()}
+    columns = np.array([[_finite(each) for each in row] for row in values]).T
+    tensors = {
+        "knots": torch.from_numpy(np.stack([_knots(each, view) for each, view in zip(columns, views, strict=True)]))
+    }
     config = {"views": [view.name for view in views], "validation": len(values), "threshold": 0.0}
-    strangeness = Scale(config, tensors, views)(values.float())
+    strangeness = Scale(config, tensors, views)(values)
     config["threshold"] = torch.quantile(strangeness.double(), 1 - REFUSED_SHARE).item()
     return config, tensors
 
 
-def _knots(values: Tensor, share: Tensor, view: View) -> Tensor:
+def _knots(values: Floats, view: View) -> Floats:
     """(LEVELS + 2,): the values at which the surprise is known; the two at the ends give the tails their slope."""
-    inner = torch.quantile(values, share)
-    spread = 1e-3 * values.std(correction=0).item() + view.least_excess
+    inner = np.quantile(values, np.linspace(OUTER, 1 - OUTER, LEVELS))
+    least = 1e-3 * values.std() + view.least_excess
     below, above = inner[0] - values[values < inner[0]], values[values > inner[-1]] - inner[-1]
-    steps = [max(spread, each.mean().item() if len(each) else 0.0) for each in (below, above)]
-    return torch.cat([inner[:1] - steps[0], inner, inner[-1:] + steps[1]])
+    low, high = (max(least, each.mean()) if len(each) else least for each in (below, above))
+    return np.array([inner[0] - low, *inner, inner[-1] + high])
+
+
+def _finite(value: float) -> float:
+    return MOST if math.isnan(value) else min(MOST, max(-MOST, value))
 
 
 class Scale:
@@ -95,7 +99,7 @@ class Scale:
 
     Args:
         config: of `fit_scale`.
-        tensors: of `fit_scale`, where the network is.
+        tensors: of `fit_scale`.
         views: V of them, as when it was measured.
 
     Raises:
@@ -107,27 +111,42 @@ class Scale:
         if config.get("views") != names:
             raise ValueError(f"the views of the training data are {config.get('views')}, but {names} are needed")
         self.threshold = number(config, "threshold")
-        self._knots = checked(tensors, "knots", (len(views), LEVELS + 2)).float()
-        if not (self._knots.diff(dim=1) >= 0).all():
+        knots = checked(tensors, "knots", (len(views), LEVELS + 2)).double().cpu()
+        steps = knots.diff(dim=1)
+        if (steps < 0).any() or (steps[:, [0, -1]] <= 0).any():
             raise ValueError("knots do not rise")
-        self._surprises = torch.stack([view.surprises() for view in views]).to(self._knots.device)
-        surface = torch.tensor([view.is_surface for view in views], device=self._knots.device)
-        self._surface, self._network = surface.float().unsqueeze(1), (~surface).float().unsqueeze(1)
+        self._lines = [(view, row, view.surprises().tolist()) for view, row in zip(views, knots.tolist(), strict=True)]
 
-    def surprises(self, values: Tensor) -> Tensor:
-        """(N, V) to (N, V), each from 0 up."""
-        values = values.float().nan_to_num(nan=MOST, posinf=MOST, neginf=-MOST).T.contiguous()
-        above = torch.searchsorted(self._knots, values).clamp_(1, LEVELS + 1)
-        x0, x1 = self._knots.gather(1, above - 1), self._knots.gather(1, above)
-        y0, y1 = self._surprises.gather(1, above - 1), self._surprises.gather(1, above)
-        # beyond the last knots the line goes on
-        found = y0 + (y1 - y0) * (values - x0) / (x1 - x0).clamp_(min=1e-12)
-        return found.clamp_(0.0, MOST / 10).T
+    def surprises(self, values: Rows) -> list[list[float]]:
+        """N rows of V values to N rows of V surprises, each from 0 up."""
+        # plain numbers: for the few inputs of a request this is a tenth of the time that arrays take
+        return [
+            [
+                _on_line(_finite(value), knots, surprises)
+                for value, (_, knots, surprises) in zip(row, self._lines, strict=True)
+            ]
+            for row in values
+        ]
 
-    def __call__(self, values: Tensor) -> Tensor:
-        """(N, V) to (N,), the higher the less like the training data."""
-        found = self.surprises(values).T
-        return ((found * self._network).sum(dim=0) + (found * self._surface).amax(dim=0)).clamp_(max=MOST)
+    def __call__(self, values: Rows) -> Tensor:
+        """N rows of V values to (N,) float32 on the CPU, the higher the less like the training data."""
+        return torch.tensor([self._together(row) for row in self.surprises(values)], dtype=torch.float32)
+
+    def _together(self, surprises: Sequence[float]) -> float:
+        network, surface = 0.0, 0.0
+        for found, (view, _, _) in zip(surprises, self._lines, strict=True):
+            if view.is_surface:
+                surface = max(surface, found)
+            else:
+                network += found
+        return min(MOST, network + surface)
+
+
+def _on_line(value: float, knots: Sequence[float], surprises: Sequence[float]) -> float:
+    """The surprise on the line between the knots beside a value; beyond the last ones the line goes on."""
+    above = min(max(bisect.bisect_right(knots, value), 1), len(knots) - 1)
+    x0, x1, y0, y1 = knots[above - 1], knots[above], surprises[above - 1], surprises[above]
+    return min(MOST, max(0.0, y0 + (y1 - y0) * (value - x0) / max(x1 - x0, 1e-12)))
 
 
 class Taps:

@@ -61,7 +61,7 @@ def fit(
     with torch.inference_mode():
         values = torch.cat([views(*inputs)[1] for inputs in _some(validation, MOST_VALIDATION, device_of(model))])
     views.remove()
-    scale, knots = fit_scale(values.cpu(), views.all)
+    scale, knots = fit_scale(values.tolist(), views.all)
     return {**config, **scale}, {**{name: each.cpu().contiguous() for name, each in tensors.items()}, **knots}
 
 
@@ -90,13 +90,13 @@ class Known:
     def answer(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """The network's inputs to its logits (N, K), and the strangeness (N,); above `threshold` it is refused."""
         logits, values = self._views(*inputs)
-        return logits, self._scale(values)
+        return logits, self._scale(values.tolist())
 
     @torch.inference_mode()
     def surprises(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """The same with the surprise of each view by itself, (N, V), in the order of `names`."""
         logits, values = self._views(*inputs)
-        return logits, self._scale.surprises(values)
+        return logits, torch.tensor(self._scale.surprises(values.tolist()))
 
 
 class _Views:

@@ -8,17 +8,18 @@ answer to a text of another language is often as sure as any; the tokens tell.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pyclassify.examples import Batches
 from pyclassify.known import Scale, View, device_of, energy, fit_scale, number
 from pyclassify.text import surprise
-from pyclassify.text.surprise import Surprise
+from pyclassify.text.surprise import Floats, Surprise
 from pyclassify.text.transform import TextTransform
 
 ORDERS: Final = {"words": 2, "characters": 4}
@@ -26,6 +27,9 @@ ORDERS: Final = {"words": 2, "characters": 4}
 
 WORD: Final = {"words": 1, "characters": 5}
 """Tokens in a word, about; it takes few of them to say something, wherever the training texts are longer."""
+
+SURPRISES: Final = ("tokens", "order")
+USUAL: Final = ("mean", "within", "between")
 
 MOST_VALIDATION: Final = 10_000
 
@@ -48,18 +52,18 @@ def fit(
     order = ORDERS[transform.tokens]
     tensors = surprise.fit(train, vocabulary_size=len(transform.vocabulary), order=order)
     config: dict[str, Any] = {"order": order, "word": WORD[transform.tokens]}
-    asked = Surprise({name: each.to(device_of(model)) for name, each in tensors.items()}, order)
-    rows = _measure(asked, model, validation)
-    config["usual"] = _usual(rows)
-    values = _Views(config, asked).values(*rows.unbind(dim=1))
-    scale, knots = fit_scale(values, _views(config))
+    asked = Surprise(tensors, order)
+    energies, means, variances, lengths = _measure(asked, model, validation)
+    config["usual"] = {name: _usual(means[row], variances[row], lengths) for row, name in enumerate(SURPRISES)}
+    rows = _Views(config, asked).values(energies.tolist(), means.T.tolist(), lengths.tolist())
+    scale, knots = fit_scale(rows, _views(config))
     return {**config, **scale}, {**tensors, **knots}
 
 
 class Known:
     """Answers, and says how unlike the training texts each text is.
 
-    Any number of threads may ask at once. Made where the network is to run: later moves are not followed.
+    Any number of threads may ask at once.
 
     Args:
         model: the network that `fit` was given, in evaluation mode.
@@ -71,12 +75,10 @@ class Known:
     """
 
     def __init__(self, model: nn.Module, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        here = {name: each.to(device_of(model)) for name, each in tensors.items()}
         self._model = model
-        self._surprise = Surprise(here, config.get("order"))
-        self._views = _Views(config, self._surprise)
+        self._views = _Views(config, Surprise(tensors, config.get("order")))
         views = _views(config)
-        self._scale = Scale(config, here, views)
+        self._scale = Scale(config, tensors, views)
         self.threshold = self._scale.threshold
         self.names = [view.name for view in views]
 
@@ -90,7 +92,7 @@ class Known:
     def surprises(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """The same with the surprise of each view by itself, (N, V), in the order of `names`."""
         logits = self._model(*inputs)
-        return logits, self._scale.surprises(self._views(logits, *inputs))
+        return logits, torch.tensor(self._scale.surprises(self._views(logits, *inputs)))
 
 
 class _Views:
@@ -102,23 +104,30 @@ class _Views:
 
     def __init__(self, config: Mapping[str, Any], asked: Surprise) -> None:
         usual = config.get("usual")
-        if not isinstance(usual, Mapping):
-            raise ValueError(f"usual must hold numbers, got {usual!r}")
+        if not isinstance(usual, Mapping) or not all(isinstance(usual.get(each), Mapping) for each in SURPRISES):
+            raise ValueError(f"usual must hold what is usual for {' and '.join(SURPRISES)}, got {usual!r}")
         self._asked = asked
-        self._alone, self._ordered = number(usual, "alone"), number(usual, "ordered")
-        self._within, self._between = number(usual, "within"), number(usual, "between")
-        if self._between <= 0 or self._within < 0:
+        self._usual = [tuple(number(usual[each], part) for part in USUAL) for each in SURPRISES]
+        if any(within < 0 or between <= 0 for _, within, between in self._usual):
             raise ValueError("within and between must be variances")
 
-    def __call__(self, logits: Tensor, ids: Tensor, lengths: Tensor) -> Tensor:
-        alone, ordered, within = self._asked(ids, lengths)
-        return self.values(energy(logits), alone, ordered, within, lengths)
+    def __call__(self, logits: Tensor, ids: Tensor, lengths: Tensor) -> list[list[float]]:
+        """N times V numbers."""
+        return self.values(energy(logits).tolist(), self._asked(ids, lengths)[0].T.tolist(), lengths.tolist())
 
-    def values(self, sure: Tensor, alone: Tensor, ordered: Tensor, _: Tensor, lengths: Tensor) -> Tensor:
-        """(N,) each to (N, V)."""
-        shares = lengths.clamp(min=1).reciprocal()
-        spread = (self._within * shares + self._between).rsqrt()
-        return torch.stack([sure, (alone - self._alone) * spread, (ordered - self._ordered) * spread, shares], dim=1)
+    def values(
+        self, energies: Sequence[float], means: Sequence[Sequence[float]], lengths: Sequence[int]
+    ) -> list[list[float]]:
+        """Of N texts the energies, both mean surprises and the lengths to N times V numbers."""
+        rows = []
+        for one, both, length in zip(energies, means, lengths, strict=True):
+            share = 1 / max(1, length)
+            far = [
+                (mean - usual) / math.sqrt(within * share + between)
+                for mean, (usual, within, between) in zip(both, self._usual, strict=True)
+            ]
+            rows.append([one, *far, share])
+        return rows
 
 
 def _views(config: Mapping[str, Any]) -> list[View]:
@@ -134,25 +143,22 @@ def _views(config: Mapping[str, Any]) -> list[View]:
 
 
 @torch.inference_mode()
-def _measure(asked: Surprise, model: nn.Module, validation: Batches) -> Tensor:
-    """(N, 5) float64: energy, both mean surprises, the variance within the text, and the length."""
+def _measure(asked: Surprise, model: nn.Module, validation: Batches) -> tuple[Floats, Floats, Floats, Floats]:
+    """Energy (N,), means and variances of both surprises (2, N) each, and lengths (N,)."""
     device, rows = device_of(model), []
     most = math.ceil(MOST_VALIDATION / max(1, validation.examples) * len(validation))
     for (ids, lengths), _ in islice(validation.epoch(0), most):
-        ids, lengths = ids.to(device), lengths.to(device)
-        rows.append(torch.stack([energy(model(ids, lengths)), *asked(ids, lengths), lengths.float()], dim=1))
-    return torch.cat(rows).double().cpu()
+        energies = energy(model(ids.to(device), lengths.to(device))).cpu().numpy()
+        means, costs = asked(ids, lengths)
+        ends = np.maximum(lengths.cpu().numpy(), 1)
+        variances = np.maximum((costs**2).sum(axis=2) / ends - means**2, 0)
+        rows.append((energies, means, variances, ends))
+    energies, means, variances, ends = (np.concatenate(each, axis=-1) for each in zip(*rows, strict=True))
+    return energies, means, variances, ends
 
 
-def _usual(rows: Tensor) -> dict[str, float]:
-    """The means of both surprises, and the variance of a token's within a text, and of a text's among all."""
-    _, alone, ordered, within, lengths = rows.unbind(dim=1)
-    total = ordered.var(correction=0).item()
-    inside = within.mean().item()
-    between = max(total - inside * lengths.reciprocal().mean().item(), 0.1 * total, 1e-3)
-    return {
-        "alone": alone.median().item(),
-        "ordered": ordered.median().item(),
-        "within": inside,
-        "between": between,
-    }
+def _usual(means: Floats, variances: Floats, lengths: Floats) -> dict[str, float]:
+    """The middle of (N,) means, the variance of a token's surprise within a text, and of a text's among all."""
+    total, within = float(means.var()), float(variances.mean())
+    between = max(total - within * float((1 / lengths).mean()), 0.1 * total, 1e-3)
+    return dict(zip(USUAL, (float(np.median(means)), within, between), strict=True))
