@@ -15,14 +15,16 @@ from torch import Tensor
 from pyclassify import checkpoint
 from pyclassify.checkpoint import Checkpoint
 from pyclassify.device import pick
-from pyclassify.errors import ConfigError, InputError
+from pyclassify.errors import WAY_OUT, CheckpointError, ConfigError, InputError
 from pyclassify.evaluation import COVERAGES
 from pyclassify.examples import Prepared
 from pyclassify.image import explain as image_explain
+from pyclassify.image import known as image_known
 from pyclassify.image.explain import PictureExplanation
 from pyclassify.image.transform import ImageTransform, upright_size
 from pyclassify.message import message
 from pyclassify.text import explain as text_explain
+from pyclassify.text import known as text_known
 from pyclassify.text.explain import TextExplanation
 
 BATCH_SIZE = 64
@@ -88,6 +90,7 @@ class Classifier:
         # convolutions over pictures are half as fast again in this order of memory, and so are those of a batch
         self._model = loaded.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._trust = loaded.trust
+        self._known = known_of(loaded)
         self._least = loaded.trust.sets.get(coverage)
 
     def __repr__(self) -> str:
@@ -161,8 +164,11 @@ class Classifier:
 
     def _answer(self, *inputs: Tensor) -> tuple[Tensor, list[bool | None]]:
         """Logits (N, K), and for each input whether it is known."""
-        logits: Tensor = self._model(*inputs)
-        return logits, [None] * len(logits)
+        if self._known is None:
+            logits: Tensor = self._model(*inputs)
+            return logits, [None] * len(logits)
+        logits, strangeness = self._known.answer(*inputs)
+        return logits, (strangeness <= self._known.threshold).tolist()
 
     def _named(self, row: list[float], known: bool | None, notes: tuple[str, ...]) -> Prediction:
         ranked = sorted(zip(self.labels, row, strict=True), key=lambda pair: -pair[1])
@@ -176,6 +182,26 @@ def _is_single(inputs: object) -> bool:
     if isinstance(inputs, np.ndarray):
         return inputs.ndim in (0, 2) or (inputs.ndim == 3 and inputs.shape[2] in (1, 3, 4))
     return isinstance(inputs, (str, bytes, Path)) or not isinstance(inputs, Iterable)
+
+
+def known_of(loaded: Checkpoint) -> image_known.Known | text_known.Known | None:
+    """What tells inputs like the training data from others, on the device that the network is on by now.
+
+    Returns:
+        None where the checkpoint has nothing to tell them apart by.
+
+    Raises:
+        CheckpointError: what it has does not fit together.
+    """
+    if "known" not in loaded.info:
+        return None
+    kind = image_known.Known if loaded.kind == "image" else text_known.Known
+    try:
+        return kind(loaded.model, loaded.info["known"], loaded.known)
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"what {loaded.name} knows of its training data is damaged ({error}). {WAY_OUT}"
+        ) from error
 
 
 def load(source: str | os.PathLike[str], *, device: str = "auto", coverage: float = 0.9) -> Classifier:

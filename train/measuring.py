@@ -18,6 +18,9 @@ from pyclassify.checkpoint import Checkpoint
 from pyclassify.classifier import Classifier
 from pyclassify.device import describe
 from pyclassify.evaluation import Trust
+from pyclassify.image import known as image_known
+from pyclassify.text import known as text_known
+from pyclassify.training.inference import to_device
 
 if TYPE_CHECKING:
     from train.pipeline import Job
@@ -34,11 +37,15 @@ class Measured:
 
     Args:
         trust: temperature and sets.
+        known: what tells inputs like the training data from others, plain data for config.json.
+        known_tensors: the numbers that go with it.
         scores: of the test data, plain data for config.json.
         run: when, where and how fast, plain data for config.json.
     """
 
     trust: Trust
+    known: dict[str, Any]
+    known_tensors: dict[str, Tensor]
     scores: dict[str, Any]
     run: dict[str, Any]
 
@@ -50,7 +57,8 @@ def measure(job: Job) -> Measured:
     temperature = evaluation.fit_temperature(logits, label_ids)
     sets = evaluation.fit_sets(evaluation.calibrated(logits, temperature), label_ids)
     trust = Trust(temperature=temperature, sets=sets, examples=len(label_ids))
-    logits, label_ids = _in_order(job, *training.predict_logits(job.model, job.test))  # the one reading of them
+    known, tensors = _fit_known(job)
+    logits, strangeness, label_ids = _answers(job, known, tensors)
     probabilities = trust.probabilities(logits)
     scores = asdict(
         evaluation.score(logits, label_ids, labels=labels, majority_id=_most_frequent(job.splits.train.label_ids))
@@ -62,8 +70,11 @@ def measure(job: Job) -> Measured:
     scores["baseline"] = asdict(evaluation.compare(name, logits.argmax(dim=1), answers, label_ids))
     wrong = evaluation.mistakes(probabilities, label_ids, labels=labels)
     scores["mistakes"] = [{"name": _name(job, each.position), **asdict(each)} for each in wrong]
+    scores["refused"] = (strangeness > known["threshold"]).double().mean().item()
     scores["without_leaked"] = _without_leaked(job, logits.argmax(dim=1) == label_ids)
-    return Measured(trust=trust, scores=scores, run=_run(job, trust))
+    return Measured(
+        trust=trust, known=known, known_tensors=tensors, scores=scores, run=_run(job, trust, known, tensors)
+    )
 
 
 def _without_leaked(job: Job, is_right: Tensor) -> dict[str, Any] | None:
@@ -78,10 +89,25 @@ def _without_leaked(job: Job, is_right: Tensor) -> dict[str, Any] | None:
     return {"leaked": len(leaked), "accuracy": accuracy, "accuracy_interval": interval}
 
 
-def _in_order(job: Job, logits: Tensor, label_ids: Tensor) -> tuple[Tensor, Tensor]:
-    """As the examples stand in the data, and not as the batches come."""
+def _fit_known(job: Job) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    module = image_known if job.kind == "image" else text_known
+    return module.fit(job.model, job.train, job.validation, transform=job.transform)  # type: ignore[operator]
+
+
+def _answers(job: Job, known: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits (M, K), strangeness (M,) and labels (M,) of the test data, as they stand in the data.
+
+    This is the one reading of them; the batches come in another order.
+    """
+    model = image_known.Known if job.kind == "image" else text_known.Known
+    asked = model(job.model, known, tensors)
+    rows = []
+    for batch in job.test.epoch():
+        inputs, label_ids = to_device(batch, job.device)
+        rows.append([each.cpu() for each in (*asked.answer(*inputs), label_ids)])
     order = torch.tensor(job.test.positions).argsort()
-    return logits[order], label_ids[order]
+    logits, strangeness, label_ids = (torch.cat(each)[order] for each in zip(*rows, strict=True))
+    return logits.float(), strangeness, label_ids
 
 
 def _most_frequent(label_ids: Sequence[int]) -> int:
@@ -94,20 +120,22 @@ def _name(job: Job, position: int) -> str:
     return "/".join(item.parts[-2:]) if isinstance(item, Path) else f"text {position + 1:,} of the test data"
 
 
-def _run(job: Job, trust: Trust) -> dict[str, Any]:
+def _run(job: Job, trust: Trust, known: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
     return {
         "date": provenance.today(),
         "commit": job.commit,
         "hardware": describe(job.device),
         "versions": provenance.versions(),
-        "answer_ms": _answer_ms(job, trust),
+        "answer_ms": _answer_ms(job, trust, known, tensors),
     }
 
 
-def _answer_ms(job: Job, trust: Trust) -> float:
+def _answer_ms(job: Job, trust: Trust, known: dict[str, Any], tensors: dict[str, Tensor]) -> float:
     """Median milliseconds from a file or text to its answer, one at a time."""
-    info = {"kind": job.kind, "labels": list(job.splits.labels)}
-    loaded = Checkpoint(name=job.out.name, info=info, model=job.model, transform=job.transform, trust=trust)
+    info = {"kind": job.kind, "labels": list(job.splits.labels), "known": known}
+    loaded = Checkpoint(
+        name=job.out.name, info=info, model=job.model, transform=job.transform, trust=trust, known=tensors
+    )
     classifier = Classifier(loaded, job.device)
     items = job.splits.validation.items[:SPEED_CALLS]
     classifier.predict(items[:1])

@@ -104,7 +104,15 @@ def run(job: Job) -> None:
         data_license=info["card"]["data_license"],
         pictures=tuple(pictures),
     )
-    checkpoint.save(job.out, info=info, weights=fitted.weights, transform=job.transform, card=text, pictures=pictures)
+    checkpoint.save(
+        job.out,
+        info=info,
+        weights=fitted.weights,
+        transform=job.transform,
+        card=text,
+        known=measured.known_tensors,
+        pictures=pictures,
+    )
     checkpoint.add_selftest(job.out)
     shutil.rmtree(job.state_path.parent, ignore_errors=True)
     _report(job, measured.scores)
@@ -216,6 +224,7 @@ def _info(job: Job, fitted: Fitted, measured: Measured) -> dict[str, Any]:
         },
         "findings": _findings(job),
         "calibration": measured.trust.config(),
+        "known": measured.known,
         "scores": measured.scores,
         "training": dict(fitted.training),
         "measured": measured.run,
