@@ -80,7 +80,9 @@ def _folded(text: str, *, lowercase: bool) -> tuple[str, Sequence[int]]:
     composed, edges = compose(text), _composed_edges(text)
     broken = LINE_BREAK.sub(" ", composed)
     edges = [edges[each] for each in _broken_edges(composed)]
-    return (broken.lower(), [edges[each] for each in _lower_edges(broken)]) if lowercase else (broken, edges)
+    if not lowercase:
+        return broken, edges
+    return broken.lower(), [edges[each] for each in _lower_edges(broken)]
 
 
 def _composed_edges(text: str) -> Sequence[int]:
@@ -96,7 +98,9 @@ def _composed_edges(text: str) -> Sequence[int]:
     return [*edges, len(text)]
 
 
-def _broken_edges(composed: str) -> list[int]:
+def _broken_edges(composed: str) -> Sequence[int]:
+    if "<" not in composed:
+        return range(len(composed) + 1)
     edges: list[int] = []
     end = 0
     for found in LINE_BREAK.finditer(composed):
