@@ -15,6 +15,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -59,6 +60,8 @@ def start(options: argparse.Namespace) -> gr.Blocks:
     accelerate = spaces.GPU if spaces else lambda ask: ask
     page = build_page(classifiers, broken, accelerate=accelerate, max_batch=options.max_batch)
     _launch(page, options)
+    if not spaces:
+        threading.Thread(target=warm_up_explanations, args=(classifiers,), daemon=True).start()
     return page
 
 
@@ -138,6 +141,15 @@ def warm_up(classifiers: Mapping[str, Classifier], max_batch: int) -> None:
                 classifier.predict([single] * size)
         except Exception:
             log.exception("%s did not answer its first question", name)
+
+
+def warm_up_explanations(classifiers: Mapping[str, Classifier]) -> None:
+    """Import, while the page is up already, what the first question why would wait for."""
+    for name, classifier in classifiers.items():
+        try:
+            classifier.warm_up_explanations()
+        except Exception:
+            log.exception("%s could not say why", name)
 
 
 def _is_finished(path: Path) -> bool:

@@ -183,7 +183,7 @@ def _without_squares(
         blur = blurred(pixels[None].float(), BLUR * transform.size_px)[0].round().to(torch.uint8)
         mean = pixels.float().mean(dim=(1, 2), keepdim=True).round().to(torch.uint8).expand_as(pixels)
         for pairs, filling in zip(drops.values(), (blur, mean), strict=True):
-            rows = classifier._probabilities([torch.where(mask, filling, pixels) for mask in masks])
+            rows = [row for row, _ in classifier._rows([torch.where(mask, filling, pixels) for mask in masks])]
             pairs.append(_fallen(found.probability, [row[classifier.labels.index(found.label)] for row in rows]))
     return drops, milliseconds
 

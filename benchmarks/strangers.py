@@ -70,7 +70,7 @@ def noise(generator: random.Random, size_px: int) -> Image.Image:
     if deviation:
         pixels = np.asarray(_colour(generator)) + drawn.normal(0, deviation, shape)
     else:
-        pixels = drawn.integers(0, 256, shape)
+        pixels = drawn.integers(0, 256, shape).astype(np.float64)
     return Image.fromarray(np.broadcast_to(pixels, (side, side, 3)).clip(0, 255).astype(np.uint8))
 
 

@@ -20,6 +20,7 @@ from pyclassify.device import describe
 from pyclassify.evaluation import Trust
 from pyclassify.image import known as image_known
 from pyclassify.text import known as text_known
+from pyclassify.text.transform import TextTransform
 from pyclassify.training.inference import to_device
 
 if TYPE_CHECKING:
@@ -90,8 +91,9 @@ def _without_leaked(job: Job, is_right: Tensor) -> dict[str, Any] | None:
 
 
 def _fit_known(job: Job) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    module = image_known if job.kind == "image" else text_known
-    return module.fit(job.model, job.train, job.validation, transform=job.transform)  # type: ignore[operator]
+    if isinstance(job.transform, TextTransform):
+        return text_known.fit(job.model, job.train, job.validation, transform=job.transform)
+    return image_known.fit(job.model, job.train, job.validation)
 
 
 def _answers(job: Job, known: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:

@@ -136,17 +136,20 @@ def _as_json(outcome: Outcome, checkpoint: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class AnswerPanel:
-    """The right half of a tab: the ranked answer with remarks, the menu of checkpoints and a line about the chosen."""
+    """The right half of a tab: the ranked answer with remarks and reasons, the menu of checkpoints and a line on it."""
 
     answer: gr.Label
     remarks: gr.HTML
+    ask: gr.Button
+    labels: gr.Dropdown
+    why: gr.HTML
     menu: gr.Dropdown
     about: gr.HTML
 
     @property
     def outputs(self) -> list[Any]:
-        """What an event that answers fills, in the order of `shown`."""
-        return [self.answer, self.remarks]
+        """What an event that answers fills, in the order of `shown`; the reasons for what was before go."""
+        return [self.answer, self.remarks, self.why]
 
 
 def answer_panel(classifiers: Mapping[str, Classifier], *, waiting: str) -> AnswerPanel:
@@ -157,6 +160,17 @@ def answer_panel(classifiers: Mapping[str, Classifier], *, waiting: str) -> Answ
         # The class reserves the height of the longest answer, so that nothing jumps when it comes.
         answer = gr.Label(label=wording.ANSWER, num_top_classes=LABELS_SHOWN, elem_classes=["answer", f"rows-{rows}"])
         remarks = gr.HTML(_said(waiting), elem_classes="remarks", padding=False)
+        with gr.Row(elem_classes="ask", equal_height=True):
+            ask = gr.Button(wording.WHY, size="sm", scale=0, min_width=96)
+            labels = gr.Dropdown(
+                label_choices(classifiers[names[0]].labels),
+                value="",
+                label=wording.WHY_LABEL,
+                container=False,
+                scale=1,
+                min_width=140,
+            )
+        why = gr.HTML(elem_classes="reasons", padding=False)
     with gr.Group():
         menu = gr.Dropdown(names, value=names[0], label=wording.CHECKPOINT, info=wording.CHECKPOINT_HINT)
         about = gr.HTML(_about(classifiers[names[0]]), elem_classes="about", padding=False)
@@ -168,7 +182,12 @@ def answer_panel(classifiers: Mapping[str, Classifier], *, waiting: str) -> Answ
         show_progress="hidden",
         api_visibility="private",
     )
-    return AnswerPanel(answer, remarks, menu, about)
+    return AnswerPanel(answer, remarks, ask, labels, why, menu, about)
+
+
+def label_choices(labels: Sequence[str]) -> list[tuple[str, str | int | float]]:
+    """The answer, whatever it is, and every label, as what is shown and what is sent."""
+    return [(wording.THE_ANSWER, ""), *((label, label) for label in labels)]
 
 
 def answer_events(
@@ -223,10 +242,10 @@ def answer_events(
     return [on_the_page, for_programs]
 
 
-def shown(found: Sequence[Outcome | None], *, waiting: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """The ranked lists and the remarks under them, as columns; without an outcome the panel waits."""
+def shown(found: Sequence[Outcome | None], *, waiting: str) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+    """The ranked lists, the remarks under them and no reasons yet, as columns; without an outcome the panel waits."""
     rows = [(_ranked(each.prediction), _remarks(each)) if each else (_ranked(None), _said(waiting)) for each in found]
-    return [ranked for ranked, _ in rows], [remarks for _, remarks in rows]
+    return [ranked for ranked, _ in rows], [remarks for _, remarks in rows], [""] * len(rows)
 
 
 def _ranked(prediction: Prediction | None) -> dict[str, Any]:
@@ -242,9 +261,14 @@ def _ranked(prediction: Prediction | None) -> dict[str, Any]:
 
 def _remarks(outcome: Outcome) -> str:
     if outcome.prediction is None:
-        return f'<p class="problem" role="alert">{escape(outcome.problem)}</p>'
+        return problem(outcome.problem)
     said = [wording.small_print(outcome.device, outcome.milliseconds), *map(wording.sentence, outcome.prediction.notes)]
     return f'<p class="message">{escape(outcome.prediction.message())}</p>' + "".join(map(_said, said))
+
+
+def problem(said: str) -> str:
+    """What went wrong, as HTML that is read out at once."""
+    return f'<p class="problem" role="alert">{escape(said)}</p>'
 
 
 def notice(heading: str, lines: Mapping[str, str]) -> str:

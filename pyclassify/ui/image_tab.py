@@ -11,6 +11,7 @@ import gradio as gr
 from pyclassify.ui import wording
 from pyclassify.ui.answering import Ask, answer_events, answer_panel, as_json, outcomes, shown
 from pyclassify.ui.uploads import picture_path, take_uploads_only
+from pyclassify.ui.why import Explain, why_events
 
 if TYPE_CHECKING:
     from gradio.events import Dependency
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 EXAMPLES = Path(__file__).with_name("examples")
 
 
-def image_tab(classifiers: Mapping[str, Classifier], ask: Ask, *, max_batch: int) -> list[Dependency]:
+def image_tab(classifiers: Mapping[str, Classifier], ask: Ask, explain: Explain, *, max_batch: int) -> list[Dependency]:
     """Draw the tab for at least one classifier of pictures and return its events."""
     with gr.Row(elem_classes="sides"):
         with gr.Column(min_width=320):
@@ -41,13 +42,13 @@ def image_tab(classifiers: Mapping[str, Classifier], ask: Ask, *, max_batch: int
             panel = answer_panel(classifiers, waiting=wording.WAITING_FOR_PICTURE)
     take_uploads_only(picture)
 
-    def answer(picture: list[Any], name: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    def answer(picture: list[Any], name: list[str]) -> tuple[list[dict[str, Any]], list[str], list[str]]:
         return shown(outcomes(ask, picture, name, read), waiting=wording.WAITING_FOR_PICTURE)
 
     def classify_image(picture: list[Any], checkpoint: list[str]) -> tuple[list[dict[str, Any]]]:
         return as_json(outcomes(ask, picture, checkpoint, read), checkpoint, missing=wording.NO_PICTURE)
 
-    return answer_events(
+    answered = answer_events(
         [picture.change],
         picture,
         panel,
@@ -57,6 +58,7 @@ def image_tab(classifiers: Mapping[str, Classifier], ask: Ask, *, max_batch: int
         show_progress="minimal",  # decoding a large photo takes a moment
         max_batch=max_batch,
     )
+    return [*answered, *why_events(picture, panel, classifiers, explain, read)]
 
 
 def read(picture: Mapping[str, Any] | None) -> str | None:

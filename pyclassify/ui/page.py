@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from pyclassify.ui import wording
-from pyclassify.ui.answering import Ask, asker, empty_tab, notice
+from pyclassify.ui.answering import asker, empty_tab, notice
 from pyclassify.ui.batching import keep_apart
 from pyclassify.ui.image_tab import image_tab
 from pyclassify.ui.text_tab import text_tab
 from pyclassify.ui.theme import CSS, FAVICON, JS, theme
 from pyclassify.ui.uploads import MAX_FILE_SIZE, readable
+from pyclassify.ui.why import explainer
 
 if TYPE_CHECKING:
     from pyclassify.classifier import Classifier
@@ -36,7 +37,7 @@ def build_page(
     classifiers: Mapping[str, Classifier],
     broken: Mapping[str, str],
     *,
-    accelerate: Callable[[Ask], Ask] = lambda ask: ask,
+    accelerate: Callable[[Any], Any] = lambda ask: ask,
     max_batch: int = MAX_BATCH,
 ) -> gr.Blocks:
     """Lay out the page for what it is handed.
@@ -60,7 +61,7 @@ def build_page(
             fitting = {name: each for name, each in classifiers.items() if each.kind == kind}
             with gr.Tab(title, id=kind):
                 if fitting:
-                    draw(fitting, accelerate(asker(fitting)), max_batch=max_batch)
+                    draw(fitting, accelerate(asker(fitting)), accelerate(explainer(fitting)), max_batch=max_batch)
                 else:
                     empty_tab(kind)
     page.queue(max_size=MAX_WAITING, api_open=False, status_update_rate=STATUS_EVERY_S)

@@ -9,6 +9,7 @@ import gradio as gr
 
 from pyclassify.ui import wording
 from pyclassify.ui.answering import Ask, answer_events, answer_panel, as_json, outcomes, shown
+from pyclassify.ui.why import Explain, why_events
 
 if TYPE_CHECKING:
     from gradio.events import Dependency
@@ -35,7 +36,7 @@ EXAMPLES = (
 )
 
 
-def text_tab(classifiers: Mapping[str, Classifier], ask: Ask, *, max_batch: int) -> list[Dependency]:
+def text_tab(classifiers: Mapping[str, Classifier], ask: Ask, explain: Explain, *, max_batch: int) -> list[Dependency]:
     """Draw the tab for at least one classifier of texts and return its events."""
     with gr.Row(elem_classes="sides"):
         with gr.Column(min_width=320):
@@ -55,13 +56,13 @@ def text_tab(classifiers: Mapping[str, Classifier], ask: Ask, *, max_batch: int)
                 api_visibility="private",
             )
 
-    def answer(text: list[Any], name: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    def answer(text: list[Any], name: list[str]) -> tuple[list[dict[str, Any]], list[str], list[str]]:
         return shown(outcomes(ask, text, name, read), waiting=wording.WAITING_FOR_TEXT)
 
     def classify_text(text: list[Any], checkpoint: list[str]) -> tuple[list[dict[str, Any]]]:
         return as_json(outcomes(ask, text, checkpoint, read), checkpoint, missing=wording.NO_TEXT)
 
-    return answer_events(
+    answered = answer_events(
         [text.change, text.submit],
         text,
         panel,
@@ -71,6 +72,7 @@ def text_tab(classifiers: Mapping[str, Classifier], ask: Ask, *, max_batch: int)
         show_progress="hidden",  # it would flicker with every letter
         max_batch=max_batch,
     )
+    return [*answered, *why_events(text, panel, classifiers, explain, read)]
 
 
 def read(text: object) -> str | None:

@@ -17,6 +17,9 @@ TEXT = "Your text"
 TEXT_HINT = "Write or paste a sentence. The answer follows as you type."
 ANSWER = "Answer"
 UNKNOWN = "I don't know"
+WHY = "Why?"
+WHY_LABEL = "What speaks for"
+THE_ANSWER = "the answer"
 CHECKPOINT = "Checkpoint"
 CHECKPOINT_HINT = "The trained network that answers."
 EXAMPLES = "Or try one of these"
@@ -51,6 +54,25 @@ def no_checkpoint(kind: str) -> tuple[str, str]:
         f"There is no checkpoint for {thing} yet. Train one on labelled {thing} of your own, then start the page again:"
     )
     return said, f"python -m train.{kind} --data DIR --out checkpoints/NAME"
+
+
+def why_picture(label: str) -> str:
+    """What the coloured picture shows, for who does not see it."""
+    return f"The picture, orange where it speaks for {label} and blue where it speaks against it"
+
+
+def why_words(label: str, pro: list[str], contra: list[str]) -> str:
+    """Which words speak for a label and which against it."""
+    quoted = [
+        ", ".join(f"\N{LEFT DOUBLE QUOTATION MARK}{each}\N{RIGHT DOUBLE QUOTATION MARK}" for each in words)
+        for words in (pro, contra)
+    ]
+    return f"For {label}: {quoted[0] or 'no word'}. Against: {quoted[1] or 'no word'}."
+
+
+def legend(label: str) -> tuple[str, str]:
+    """What the two colours say."""
+    return f"speaks for {label}", "speaks against it"
 
 
 def small_print(device: str, milliseconds: float) -> str:
