@@ -181,6 +181,24 @@ def test_example_sentence_chooses_its_checkpoint(page: Page) -> None:
     assert "naver" in page.locator(".block.about:visible").inner_text()
 
 
+def test_why_is_shown_for_any_label_and_goes_with_the_next_input(page: Page) -> None:
+    choose(page, CAT)
+    expect_remark(page, "Answered in")
+    page.get_by_role("button", name=wording.WHY).locator("visible=true").click()
+    page.get_by_role("img", name=re.compile("orange where it speaks for")).wait_for()
+    page.get_by_role("combobox", name=wording.WHY_LABEL).locator("visible=true").click()
+    page.get_by_role("option", name="horse").click()
+    page.get_by_role("img", name=re.compile("speaks for horse")).wait_for()
+    page.get_by_role("tab", name="Text").click()
+    box = page.get_by_role("textbox", name=wording.TEXT)
+    box.fill("a good film")
+    expect_remark(page, "Answered in")
+    page.get_by_role("button", name=wording.WHY).locator("visible=true").click()
+    page.locator(".why .words:visible").filter(has_text="a good film").wait_for()
+    box.fill("a bad film")
+    page.locator(".why:visible").wait_for(state="detached")
+
+
 def test_broken_checkpoint_is_named(page: Page) -> None:
     assert "altered" in page.locator(".notice").inner_text()
     assert "vocab.txt" in page.locator(".notice").inner_text()

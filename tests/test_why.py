@@ -1,0 +1,67 @@
+"""Reasons as they stand on the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import pyclassify
+from pyclassify import PictureExplanation, TextExplanation
+from pyclassify.errors import InputError
+from pyclassify.ui import wording
+from pyclassify.ui.why import explainer
+from tests import fakes
+
+
+class Explains(fakes.FakeClassifier):
+    """Gives these weights to the words of a text, whatever they are."""
+
+    def explain(self, item: str, label: str | None = None) -> TextExplanation:
+        if self.error:
+            raise self.error
+        weights = (2.0, -1.0, 0.01)
+        words = [(found.start(), found.end()) for found in re.finditer(r"\S+", item)]
+        return TextExplanation(label or "ham", 0.5, tuple((*word, w) for word, w in zip(words, weights, strict=False)))
+
+
+def test_words_are_marked_by_side_and_named_for_who_sees_no_colour() -> None:
+    html = explainer({"mail": Explains()})("mail", "<b>buy</b> now please", "spam")  # type: ignore[dict-item]
+    assert '<span class="for" style="--share: 1.00">&lt;b&gt;buy&lt;/b&gt;</span>' in html
+    assert '<span class="against" style="--share: 0.50">now</span> please' in html
+    assert "For spam: “&lt;b&gt;buy&lt;/b&gt;”. Against: “now”." in html
+    assert "<b>" not in html
+
+
+@pytest.mark.parametrize("error", [InputError("it is too long"), RuntimeError("secret")])
+def test_what_cannot_be_explained_is_said_in_words(error: Exception) -> None:
+    html = explainer({"mail": Explains(error=error)})("mail", "hello", "")  # type: ignore[dict-item]
+    assert 'role="alert"' in html
+    assert "secret" not in html
+    assert ("It is too long." in html) == isinstance(error, InputError)
+
+
+def test_an_unknown_checkpoint_or_label_is_said(tmp_path: Path) -> None:
+    explain = explainer({"imdb": pyclassify.load(fakes.write_text_checkpoint(tmp_path / "imdb"), device="cpu")})
+    assert "no checkpoint named" in explain("other", "good film", "")
+    assert "no label" in explain("imdb", "good film", "purple")
+    assert "no label" not in explain("imdb", "good film", "positive")
+
+
+@pytest.mark.parametrize("size", [(16, 12), (900, 1200)])
+def test_a_picture_is_drawn_large_enough_and_not_too_large(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = tmp_path / "noise.png"
+    Image.effect_noise(size, 80).convert("RGB").save(path)
+    animals = pyclassify.load(fakes.write_image_checkpoint(tmp_path / "animals"), device="cpu")
+    assert isinstance(animals.explain(path), PictureExplanation)
+    html = explainer({"animals": animals})("animals", str(path), "dog")
+    content = re.search(r"base64,([^\"]+)", html)
+    assert content is not None
+    with Image.open(io.BytesIO(base64.b64decode(content[1]))) as drawn:
+        assert 320 <= max(drawn.size) <= 720
+        assert drawn.width / drawn.height == pytest.approx(size[0] / size[1], rel=0.02)
+    assert wording.why_picture("dog") in html
