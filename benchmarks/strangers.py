@@ -14,6 +14,7 @@ import sysconfig
 from collections.abc import Callable, Sequence
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -68,7 +69,7 @@ def noise(generator: random.Random, size_px: int) -> Image.Image:
     shape = (side, side, generator.choice((1, 3)))
     deviation = generator.choice((0, 10, 25, 50, 100))
     if deviation:
-        pixels = np.asarray(_colour(generator)) + drawn.normal(0, deviation, shape)
+        pixels: np.ndarray[Any, Any] = np.asarray(_colour(generator)) + drawn.normal(0, deviation, shape)
     else:
         pixels = drawn.integers(0, 256, shape)
     return Image.fromarray(np.broadcast_to(pixels, (side, side, 3)).clip(0, 255).astype(np.uint8))
