@@ -142,12 +142,12 @@ class _Layer:
     def __call__(self, statistics: Tensor) -> Tensor:
         """(N, S) to (N,): the logarithm of the mean squared distance along the main directions."""
         squares = (statistics @ self._directions - self._center).square().sum(dim=1)
-        distance: Tensor = (squares / self._width + 1e-6).log()
-        return distance
+        return (squares / self._width + 1e-6).log()
 
 
 def _size(features: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(features.flatten(1).float(), dim=1)
+    size: Tensor = torch.linalg.vector_norm(features.flatten(1).float(), dim=1)
+    return size
 
 
 def _statistics_of(layer: nn.Module) -> Callable[[Tensor], Tensor]:
