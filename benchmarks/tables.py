@@ -227,6 +227,36 @@ def _alike(row: Mapping[str, Any]) -> list[str]:
     return [row["checkpoint"], "with those of the shipped network", *shown, str(row["n"])]
 
 
+def known(folder: Path = results.FOLDER) -> str:
+    """How well what was not trained on is told; empty where the benchmark was not run."""
+    content = results.read("known", folder)
+    if content is None:
+        return ""
+    rows = content["results"]["rows"]
+    head = ["Checkpoint", "Beside its test data", "AUROC", "Energy alone", "Best view alone", "Refused", "Examples"]
+    table = markdown(head, [_strange(row, each) for row in rows for each in row["sets"]])
+    refused = [
+        f"`{row['checkpoint']}` refuses {row['test_refused']:.1%} of {row['test']:,} ordinary test examples; the"
+        f" threshold was set on {row['validation']:,} validation examples."
+        for row in rows
+    ]
+    return "\n\n".join([table, "\n".join(f"- {note}" for note in [*refused, origin(content)])])
+
+
+def _strange(row: Mapping[str, Any], one: Mapping[str, Any]) -> list[str]:
+    views = one["auroc_by_view"]
+    best = max(views, key=lambda name: float(views[name]))
+    return [
+        row["checkpoint"],
+        one["set"],
+        f"{one['auroc']:.3f}",
+        f"{views['energy']:.3f}",
+        f"{views[best]:.3f} ({best})",
+        f"{one['refused']:.1%}",
+        str(one["n"]),
+    ]
+
+
 def checkpoints(_: Path = results.FOLDER) -> str:
     """What the shipped checkpoints score, from their own records."""
     rows = [_shipped(path) for path in sorted(CHECKPOINTS.glob("*/config.json"))]
@@ -295,6 +325,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "latency": latency,
     "load": load,
     "explain": explain,
+    "known": known,
 }
 
 if __name__ == "__main__":

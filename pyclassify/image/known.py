@@ -154,12 +154,12 @@ def _statistics_of(layer: nn.Module) -> Callable[[Tensor], Tensor]:
     """The mean and the spread of each map: of (N, C, H, W) of a convolution, of (N, ..., C) of a linear layer."""
 
     def of_maps(output: Tensor) -> Tensor:
-        if isinstance(layer, nn.Linear):
-            maps = output.flatten(1, -2).transpose(1, 2) if output.ndim > 2 else output.unsqueeze(2)
-        else:
-            maps = output.flatten(2)
-        variance, mean = torch.var_mean(maps.float(), dim=2, correction=0)
-        found = torch.cat([mean, variance.sqrt()], dim=1)
+        maps = output.float()
+        places = tuple(range(1, maps.ndim - 1)) if isinstance(layer, nn.Linear) else tuple(range(2, maps.ndim))
+        mean = maps.mean(dim=places) if places else maps
+        # torch.var would copy maps whose channels come last, at ten times the cost
+        square = (maps * maps).mean(dim=places) if places else maps * maps
+        found = torch.cat([mean, (square - mean * mean).clamp(min=0).sqrt()], dim=1)
         return found if found.shape[1] <= MOST_STATISTICS else functional.adaptive_avg_pool1d(found, MOST_STATISTICS)
 
     return of_maps
