@@ -24,14 +24,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from app import find_checkpoints
-from benchmarks import drawn, latency, results, sanity, tables
+from benchmarks import drawn, latency, results, sanity, shipped, tables
 from pyclassify import Classifier, Explanation, PictureExplanation, TextExplanation, checkpoint
 from pyclassify.checkpoint import Checkpoint
 from pyclassify.device import pick
 from pyclassify.image import data as image_data
 from pyclassify.image.explain import BLUR, blurred
 from pyclassify.image.transform import ImageTransform
-from pyclassify.text import data as text_data
 
 MODULE = "benchmarks.explain"
 ROOT = Path(__file__).parents[1]
@@ -100,7 +99,7 @@ def _pictures(root: Path, part: str) -> Sequence[Path]:
 
 
 def _texts(path: str, test: str | None, root: Path, part: str) -> Sequence[str]:
-    found = text_data.read(root / path, test=root / test if test else None)
+    found = shipped.read_texts(root / path, root / test if test else None)
     return (found.test if part == "test" else found.validation).items
 
 

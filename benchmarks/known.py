@@ -1,15 +1,13 @@
 """How well the checkpoints know what they were not trained on: `python -m benchmarks.known`.
 
-For each checkpoint the training and validation data are split off again as its own command says, `known.fit` is run on
-them, and test data are set against things that it has never seen. Nothing is chosen by these figures.
+Test data are set against things that the checkpoint has never seen; what it tells them apart by was fitted on training
+and validation data after its training. Nothing is chosen by these figures.
 """
 
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,26 +17,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks import strangers
+from benchmarks import shipped, strangers
 from benchmarks.results import Record
 from pyclassify import checkpoint
+from pyclassify.classifier import known_of
 from pyclassify.device import pick
 from pyclassify.examples import Examples
-from pyclassify.image import data as image_data
 from pyclassify.image import known as image_known
 from pyclassify.image.transform import ImageTransform
-from pyclassify.text import data as text_data
 from pyclassify.text import known as text_known
-from pyclassify.text.transform import TextTransform
-from train import image as train_image
-from train import text as train_text
 
 MODULE = "benchmarks.known"
 ROOT = Path(__file__).parents[1]
 ORDINARY = "test data"
 BATCH_SIZE = 64
-MOST_TRAINING_PICTURES = 10_000
-"""Of which `known.fit` looks at half; the rest need not be decoded."""
 
 Known = image_known.Known | text_known.Known
 Asked = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
@@ -77,26 +69,21 @@ def measure(folder: Path, root: Path, count: int, device: torch.device) -> dict[
     """
     loaded = checkpoint.load(folder)
     loaded.model.to(device)
+    known = known_of(loaded)
+    if known is None:
+        sys.exit(f"{folder} does not know what it was trained on; measure it first, with --measure.")
     if isinstance(loaded.transform, ImageTransform):
-        return _measured(loaded, *_pictures(loaded, loaded.transform, root, count, device), device)
-    return _measured(loaded, *_texts(loaded, loaded.transform, root, count), device)
-
-
-def _measured(
-    loaded: checkpoint.Checkpoint, fitted: tuple[Any, Any, float], things: Mapping[str, Sequence[Any]], device: Any
-) -> dict[str, Any]:
-    config, tensors, fit_s = fitted
-    kind = image_known.Known if loaded.kind == "image" else text_known.Known
-    known = kind(loaded.model, config, tensors)
+        things = _pictures(loaded, loaded.transform.size_px, root, count)
+    else:
+        things = _texts(loaded, root, count)
     asked = {name: _ask(known, loaded.transform, list(each), device) for name, each in things.items()}
     ordinary = asked.pop(ORDINARY)
     return {
         "checkpoint": loaded.name,
         "kind": loaded.kind,
-        "validation": config["validation"],
+        "validation": loaded.info["known"]["validation"],
         "threshold": known.threshold,
-        "bytes": sum(each.nbytes for each in tensors.values()),
-        "fit_s": round(fit_s, 1),
+        "bytes": sum(each.nbytes for each in loaded.known.values()),
         "views": known.names,
         "test": len(ordinary[0]),
         "test_refused": float((ordinary[0] > known.threshold).mean()),
@@ -135,36 +122,10 @@ def _ask(known: Known, transform: Any, things: list[Any], device: torch.device) 
     return torch.cat(strangeness).numpy(), torch.cat(surprises).numpy()
 
 
-def _command(loaded: checkpoint.Checkpoint, root: Path) -> argparse.Namespace:
-    """The options that the checkpoint was trained with."""
-    parser = train_image.parser() if loaded.kind == "image" else train_text.parser()
-    options = parser.parse_args(shlex.split(loaded.info["training"]["command"])[3:])
-    if options.data is None:
-        sys.exit(f"{loaded.name} was trained on a data set by name, which is not fetched here.")
-    options.data = root / options.data
-    return options
-
-
-def _pictures(
-    loaded: checkpoint.Checkpoint, transform: ImageTransform, root: Path, count: int, device: torch.device
-) -> tuple[tuple[Any, Any, float], dict[str, Sequence[Any]]]:
-    options = _command(loaded, root)
-    splits = image_data.read(
-        options.data,
-        validation_fraction=options.validation_fraction,
-        test_fraction=options.test_fraction,
-        seed=options.seed,
-    )
-    train, validation = (
-        image_data.ImageBatches(image_data.decode(part, transform), transform, batch_size=256, device=device)
-        for part in (_spread(splits.train, MOST_TRAINING_PICTURES), splits.validation)
-    )
-    began = time.perf_counter()
-    config, tensors = image_known.fit(loaded.model, train, validation, transform=transform)
-    test = _spread(splits.test, 4 * count).items
-    things: dict[str, Sequence[Any]] = {ORDINARY: test, **strangers.pictures(count, transform.size_px)}
-    things["test data, enlarged"] = [_enlarged(path) for path in test[:: max(1, len(test) // count)]]
-    return (config, tensors, time.perf_counter() - began), things
+def _pictures(loaded: checkpoint.Checkpoint, size_px: int, root: Path, count: int) -> dict[str, Sequence[Any]]:
+    test = _spread(shipped.test_pictures(loaded, root), 4 * count).items
+    enlarged = [_enlarged(path) for path in test[:: max(1, len(test) // count)]]
+    return {ORDINARY: test, **strangers.pictures(count, size_px), "test data, enlarged": enlarged}
 
 
 def _enlarged(path: Path) -> Image.Image:
@@ -173,34 +134,12 @@ def _enlarged(path: Path) -> Image.Image:
         return image.convert("RGB").resize((4 * image.width, 4 * image.height), Image.Resampling.BICUBIC)
 
 
-def _texts(
-    loaded: checkpoint.Checkpoint, transform: TextTransform, root: Path, count: int
-) -> tuple[tuple[Any, Any, float], dict[str, Sequence[Any]]]:
-    splits = _splits(loaded, root)
-    train, validation = (
-        text_data.TextBatches(part, transform, batch_size=BATCH_SIZE) for part in (splits.train, splits.validation)
-    )
-    began = time.perf_counter()
-    config, tensors = text_known.fit(loaded.model, train, validation, transform=transform)
-    fit_s = time.perf_counter() - began
+def _texts(loaded: checkpoint.Checkpoint, root: Path, count: int) -> dict[str, Sequence[Any]]:
+    splits = shipped.texts(loaded, root)
     test = list(_spread(splits.test, 4 * count).items)
     things = strangers.texts(count, [len(each) for each in test], dict(_other(splits, root)))
     firsts = [" ".join(each.split()[:8]) for each in test[:: max(1, len(test) // count)]]
-    return (config, tensors, fit_s), {ORDINARY: test, **things, "test data, first eight words": firsts}
-
-
-def _splits(loaded: checkpoint.Checkpoint, root: Path) -> Any:
-    options = _command(loaded, root)
-    return text_data.read(
-        options.data,
-        test=None if options.test is None else root / options.test,
-        text_column=options.text_column,
-        label_column=options.label_column,
-        encoding=options.encoding,
-        validation_fraction=options.validation_fraction,
-        test_fraction=options.test_fraction,
-        seed=options.seed,
-    )
+    return {ORDINARY: test, **things, "test data, first eight words": firsts}
 
 
 def _other(splits: Any, root: Path) -> Iterator[tuple[str, Sequence[str]]]:

@@ -147,7 +147,8 @@ class _Layer:
 
 
 def _size(features: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(features.flatten(1).float(), dim=1)
+    size: Tensor = torch.linalg.vector_norm(features.flatten(1).float(), dim=1)
+    return size
 
 
 def _statistics_of(layer: nn.Module) -> Callable[[Tensor], Tensor]:
