@@ -245,7 +245,7 @@ def test_models_run_in_the_function_that_the_host_accelerates() -> None:
         return ask
 
     build_page({"a": FakeClassifier(), "b": FakeClassifier("image")}, {}, accelerate=accelerate)  # type: ignore[dict-item]
-    assert len(wrapped) == 2
+    assert len(wrapped) == 4  # asking and explaining, of pictures and of text
 
 
 # Endpoints
@@ -600,7 +600,7 @@ def test_lent_gpu_wraps_the_models(checkpoints: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(app, "spaces", SimpleNamespace(GPU=gpu))
     page = app.start(app.parse_options(["--port", str(free_port()), "--checkpoints", str(checkpoints)]))
     page.close()
-    assert len(wrapped) == 2
+    assert len(wrapped) == 4  # asking and explaining, of pictures and of text
 
 
 @pytest.mark.slow

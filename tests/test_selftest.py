@@ -34,6 +34,10 @@ IMAGE, TEXT = "2026-11-image-simple_cnn", "2026-11-text-wide_deep"
 NAMES = [path.name for path in sorted(KEPT.iterdir()) if path.is_dir()]
 
 
+def _calibration(temperature: object) -> dict[str, object]:
+    return {"temperature": temperature, "sets": {"0.90": 0.5, "0.95": 0.4, "0.99": 0.3}, "examples": 100}
+
+
 def _with_selftest(folder: Path, name: str) -> Path:
     """A trained checkpoint with a self-test of today."""
     copied = shutil.copytree(KEPT / name / "checkpoint", folder / name)
@@ -138,7 +142,7 @@ def test_a_training_leaves_a_selftest(checkpoints: Path) -> None:
 def test_a_new_card_loses_nothing(image: Path) -> None:
     before = {path.name for path in image.iterdir()}
     cards.write(image)
-    assert {path.name for path in image.iterdir()} == before | {"curves.png"}
+    assert {path.name for path in image.iterdir()} == before | {"curves.png", "confusion.png"}
     checkpoint.load(image)
 
 
@@ -178,10 +182,10 @@ def test_the_hub_is_asked_for_the_pictures(image: Path, monkeypatch: pytest.Monk
         (lambda c: c["transform"].update(mean=[0.49, 0.5, 0.5]), "the transform that .* is not the one"),
         (lambda c: c["transform"].update(std=[0.5, 0.5, 0.25]), "the transform that .* is not the one"),
         (lambda c: c["transform"].update(fit="crop"), "the transform that .* is not the one"),
-        (lambda c: c.update(calibration={"temperature": 1.1}), "the temperature in .* is not the one"),
-        (lambda c: c.update(calibration={"temperature": 0}), "no number above 0 as the temperature: 0"),
-        (lambda c: c.update(calibration={"temperature": "x"}), "no number above 0 as the temperature: 'x'"),
-        (lambda c: c.update(calibration=3), "no number above 0 as the temperature: None"),
+        (lambda c: c.update(calibration=_calibration(1.1)), "the temperature in .* is not the one"),
+        (lambda c: c.update(calibration=_calibration(0)), "temperature must be a number above 0, got 0"),
+        (lambda c: c.update(calibration=_calibration("x")), "temperature must be a number above 0, got 'x'"),
+        (lambda c: c.update(calibration=3), "incomplete or wrong"),
     ],
 )
 def test_an_edited_config_is_refused(image: Path, change: Callable[[dict[str, Any]], object], message: str) -> None:
@@ -203,7 +207,7 @@ def test_the_temperature_is_in_the_probabilities(image: Path) -> None:
         return max(values) - min(values)
 
     cold = spread(image)
-    _edit(image, lambda config: config.update(calibration={"temperature": 5.0}))
+    _edit(image, lambda config: config.update(calibration=_calibration(5.0)))
     checkpoint.add_selftest(image)
     checkpoint.load(image)
     assert spread(image) < cold / 2

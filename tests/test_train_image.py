@@ -63,7 +63,8 @@ def test_report_and_bad_files(folder: Path, tmp_path: Path, capsys: pytest.Captu
     assert "Test accuracy" in printed.out
     assert "1 unreadable" in printed.out
     info = json.loads((tmp_path / "out" / "config.json").read_text())
-    assert info["data"] == {"name": "data", "train": 15, "validation": 3, "test": 17, "skipped": 1, "seed": 0}
+    counts = {"train": 15, "validation": 3, "test": 17, "skipped": 1}
+    assert info["data"] == {"name": "data", **counts, "seed": 0, "twins_together": True}
     assert len(info["training"]["epochs"]) == 2
     card = (tmp_path / "out" / "README.md").read_text()
     assert "Drawn colours." in card
