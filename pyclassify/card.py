@@ -14,6 +14,7 @@ from pyclassify.message import percent
 
 SKIPPED_SHOWN = 20
 LEFT_OUT = "## Left out: "
+EVAL_RESULTS = ".eval_results/accuracy.yaml"
 CURVES, CONFUSION, RELIABILITY = "curves.png", "confusion.png", "reliability.png"
 """Pictures beside the card."""
 
@@ -77,6 +78,28 @@ def _front_matter(name: str, info: Mapping[str, Any]) -> str:
         ],
     )
     return f"---\n{data.to_yaml()}\n---\n"
+
+
+def eval_results(info: Mapping[str, Any]) -> dict[str, bytes]:
+    """The test accuracy as the Hub reads it today, in a file of its own beside the card.
+
+    Args:
+        info: as for `write`, with "hub_dataset" under "card" where the test data are those of a data set on the Hub.
+
+    Returns:
+        The file by its name; nothing where no such data set was named.
+    """
+    dataset = info.get("card", {}).get("hub_dataset")
+    if not dataset:
+        return {}
+    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+    from huggingface_hub.utils import yaml_dump
+
+    accuracy = round(info["scores"]["accuracy"], 4)
+    entry = EvalResultEntry(
+        dataset_id=dataset, task_id="default", value=accuracy, date=info["measured"]["date"], notes="accuracy, 0 to 1"
+    )
+    return {EVAL_RESULTS: yaml_dump(eval_result_entries_to_yaml([entry])).encode()}
 
 
 def _things(info: Mapping[str, Any]) -> str:

@@ -41,6 +41,7 @@ def replace_files(path: Path, files: Mapping[str, bytes]) -> None:
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.absolute().parent) as beside:
             _write(Path(beside), files)
             for name in files:
+                (path / name).parent.mkdir(exist_ok=True)
                 os.replace(Path(beside) / name, path / name)
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error}.") from error
@@ -49,6 +50,7 @@ def replace_files(path: Path, files: Mapping[str, bytes]) -> None:
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     folder.chmod(0o755)  # mkdtemp makes folders that only their owner may enter
     for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         with (folder / name).open("wb") as file:
             file.write(content)
             file.flush()

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import ModelCard
+import yaml
+from huggingface_hub import ModelCard, parse_eval_result_entries
 
 import pyclassify
 from tests import drawing
@@ -52,7 +53,9 @@ def test_measuring_anew_keeps_weights_and_training(text_checkpoint: Path, tmp_pa
     (out / "config.json").write_text(json.dumps(info), encoding="utf-8")
     table = drawing.review_file(tmp_path / "reviews.tsv")
     command = ["--data", str(table), "--out", str(out), "--seed", "1", "--device", "cpu", "--measure"]
-    train_text.main(command)
+    train_text.main([*command, "--hub-dataset", "somebody/reviews"])
+    (entry,) = parse_eval_result_entries(yaml.safe_load((out / ".eval_results" / "accuracy.yaml").read_text()))
+    assert (entry.dataset_id, entry.value) == ("somebody/reviews", round(before["scores"]["accuracy"], 4))
     after = _info(out)
     assert after["sha256"] == before["sha256"]
     assert after["training"] == before["training"]

@@ -58,7 +58,7 @@ def write(folder: Path) -> None:
         raise CheckpointError(
             f"{folder / checkpoint.CONFIG} notes no training to make a card of ({type(error).__name__}: {error})."
         ) from error
-    replace_files(folder, {**pictures, checkpoint.CARD: text.encode()})
+    replace_files(folder, {**pictures, **card.eval_results(info), checkpoint.CARD: text.encode()})
 
 
 def _said(info: Mapping[str, Any]) -> tuple[str, str]:

@@ -145,6 +145,7 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
             variant=_variant(options, source),
             about=" ".join((options.about, *remarks)).strip(),
             data_license=options.data_license,
+            hub_dataset=options.hub_dataset,
             findings=seen,
         )
     )

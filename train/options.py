@@ -52,6 +52,12 @@ def _add_result(parser: argparse.ArgumentParser) -> None:
     result.add_argument("--data-name", metavar="NAME", help="of the data, for the card (default: from its path)")
     result.add_argument("--about", default="", metavar="TEXT", help="a sentence on the data, for the checkpoint's card")
     result.add_argument("--data-license", default="", metavar="TEXT", help="licence of the data, for the card")
+    result.add_argument(
+        "--hub-dataset",
+        default="",
+        metavar="USER/NAME",
+        help="the data set on the Hub whose test part this is, for the score that the Hub shows",
+    )
 
     split = parser.add_argument_group("splits that are made here where the data has none")
     split.add_argument(

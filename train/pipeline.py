@@ -54,6 +54,7 @@ class Job:
     variant: Mapping[str, Any] = field(default_factory=dict)  # what else was asked for that changes the result
     about: str = ""
     data_license: str = ""
+    hub_dataset: str = ""
     findings: DataLook | None = None
     # taken when the training begins: what is committed while it runs is not in it
     commit: str = field(default_factory=provenance.commit)
@@ -111,7 +112,7 @@ def run(job: Job) -> None:
         transform=job.transform,
         card=text,
         known=measured.known_tensors,
-        pictures=pictures,
+        pictures={**pictures, **card.eval_results(info)},
     )
     checkpoint.add_selftest(job.out)
     shutil.rmtree(job.state_path.parent, ignore_errors=True)
@@ -264,6 +265,7 @@ def _said(job: Job) -> dict[str, Any]:
     return {
         "about": job.about,
         "data_license": job.data_license,
+        "hub_dataset": job.hub_dataset,
         "skipped": [asdict(each) for each in job.splits.skipped],
     }
 

@@ -145,6 +145,7 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
             measure_only=options.measure,
             about=" ".join((options.about, remark)).strip(),
             data_license=options.data_license,
+            hub_dataset=options.hub_dataset,
             findings=seen,
         )
     )
