@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyclassify.ui import wording
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -86,9 +88,11 @@ def _take_one(browser: Browser, address: str, tab: str, width_px: int, path: Pat
     else:
         page.locator("#sentences button").first.click()
     page.locator(".answer:visible [data-testid=label-output-value]").wait_for()
+    page.get_by_role("button", name=wording.WHY).locator("visible=true").click()
+    page.locator(".why:visible").wait_for()
     page.mouse.move(0, 0)
     page.wait_for_timeout(1000)  # bars and pictures move into their place
-    page.screenshot(path=path, full_page=width_px != WIDTHS_PX[0] or tab == "text")
+    page.screenshot(path=path, full_page=True)
     context.close()
 
 
