@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks import results
 from benchmarks.results import duration, markdown, origin
-from pyclassify.evaluation import COVERAGES
+from pyclassify.evaluation import COVERAGES, p_shown
 from pyclassify.training import MOST_EPOCHS
 
 MODULE = "benchmarks.tables"
@@ -303,7 +303,7 @@ def _trusted(name: str, scores: Mapping[str, Any]) -> list[str]:
         name,
         f"{scores['calibration']['ece_before']:.4f} → {scores['calibration']['ece_after']:.4f}",
         *(f"{row['coverage']:.1%} ({row['mean_size']:.2f})" for row in scores["sets"].values()),
-        f"{other['name']}: {other['accuracy']:.4f} (McNemar p = {other['p_value']:.1g})",
+        f"{other['name']}: {other['accuracy']:.4f} (McNemar's test, {p_shown(other['p_value'])})",
         "–" if scores.get("refused") is None else f"{scores['refused']:.1%}",
     ]
 

@@ -95,6 +95,11 @@ def test_mcnemar_counts_only_where_the_two_differ() -> None:
     assert same.verdict().startswith("Not shown to differ")
 
 
+def test_a_p_value_is_never_shown_as_zero() -> None:
+    assert evaluation.p_shown(0.0) == "p < 1e-99"
+    assert evaluation.p_shown(0.0123) == "p = 0.012"
+
+
 def test_mistakes_come_with_the_surest_first() -> None:
     probabilities = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.99, 0.01]])
     found = evaluation.mistakes(probabilities, torch.tensor([1, 1, 1, 0]), labels=["ham", "spam"])

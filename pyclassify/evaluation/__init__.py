@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyclassify.evaluation.calibration import Calibration, ReliabilityBin, calibrated, calibration, fit_temperature
-from pyclassify.evaluation.comparison import Comparison, compare
+from pyclassify.evaluation.comparison import Comparison, compare, p_shown
 from pyclassify.evaluation.scores import LabelScore, Mistake, Scores, accuracy_with_interval, mistakes, score
 from pyclassify.evaluation.sets import COVERAGES, SetScore, fit_sets, members, score_sets
 from pyclassify.evaluation.trust import Trust
@@ -26,6 +26,7 @@ __all__ = [
     "fit_temperature",
     "members",
     "mistakes",
+    "p_shown",
     "score",
     "score_sets",
 ]

@@ -36,9 +36,14 @@ class Comparison:
         """Whether ours is better, in one sentence."""
         counts = f"{self.only_ours:,} answers right that it got wrong, {self.only_other:,} the other way round"
         if self.p_value >= SURE:
-            return f"Not shown to differ from it ({counts}; McNemar's test, p = {self.p_value:.2g})."
+            return f"Not shown to differ from it ({counts}; McNemar's test, {p_shown(self.p_value)})."
         better = "Better" if self.only_ours > self.only_other else "Worse"
-        return f"{better} than it ({counts}; McNemar's test, p = {self.p_value:.2g})."
+        return f"{better} than it ({counts}; McNemar's test, {p_shown(self.p_value)})."
+
+
+def p_shown(p_value: float) -> str:
+    """A p-value as people write it; the smallest cannot be told apart from 0 in a computer's numbers."""
+    return "p < 1e-99" if p_value < 1e-99 else f"p = {p_value:.2g}"
 
 
 def compare(name: str, answers: Tensor, other: Tensor, label_ids: Tensor) -> Comparison:
