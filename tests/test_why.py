@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 import pyclassify
-from pyclassify import PictureExplanation, TextExplanation
+from pyclassify import PictureExplanation, Prediction, TextExplanation
 from pyclassify.errors import InputError
 from pyclassify.ui import wording
+from pyclassify.ui.answering import Outcome, shown
 from pyclassify.ui.why import explainer
 from tests import fakes
 
@@ -35,6 +37,17 @@ def test_words_are_marked_by_side_and_named_for_who_sees_no_colour() -> None:
     assert '<span class="against" style="--share: 0.50">now</span> please' in html
     assert "For spam: “&lt;b&gt;buy&lt;/b&gt;”. Against: “now”." in html
     assert "<b>" not in html
+
+
+def test_what_is_unknown_is_not_called_by_a_label() -> None:
+    found = Prediction("cat", {"cat": 0.98, "dog": 0.02}, (), False, ("cat",))
+    (ranked,), (remarks,), (reasons,) = shown([Outcome(found, 5.0, "cpu")], waiting="")
+    assert ranked["label"] == wording.UNKNOWN
+    assert wording.NEAREST in remarks
+    assert reasons == ""
+    (ranked,), (remarks,), _ = shown([Outcome(replace(found, known=True), 5.0, "cpu")], waiting="")
+    assert ranked["label"] == "cat"
+    assert wording.NEAREST not in remarks
 
 
 @pytest.mark.parametrize("error", [InputError("it is too long"), RuntimeError("secret")])

@@ -263,6 +263,8 @@ def _remarks(outcome: Outcome) -> str:
     if outcome.prediction is None:
         return problem(outcome.problem)
     said = [wording.small_print(outcome.device, outcome.milliseconds), *map(wording.sentence, outcome.prediction.notes)]
+    if outcome.prediction.known is False:
+        said.insert(0, wording.NEAREST)
     return f'<p class="message">{escape(outcome.prediction.message())}</p>' + "".join(map(_said, said))
 
 
