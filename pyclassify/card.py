@@ -5,6 +5,7 @@ Its front matter is what the Hub reads.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -93,13 +94,13 @@ def eval_results(info: Mapping[str, Any]) -> dict[str, bytes]:
     if not dataset:
         return {}
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
-    from huggingface_hub.utils import yaml_dump
 
     accuracy = round(info["scores"]["accuracy"], 4)
     entry = EvalResultEntry(
         dataset_id=dataset, task_id="default", value=accuracy, date=info["measured"]["date"], notes="accuracy, 0 to 1"
     )
-    return {EVAL_RESULTS: yaml_dump(eval_result_entries_to_yaml([entry])).encode()}
+    # JSON is YAML too
+    return {EVAL_RESULTS: (json.dumps(eval_result_entries_to_yaml([entry]), indent=2) + "\n").encode()}
 
 
 def _things(info: Mapping[str, Any]) -> str:
