@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from pyclassify import Classifier
 
+WARMING_UP = "warming up"
+"""Of the thread that imports what explanations need while the page is up already."""
+
 DEFAULT_CHECKPOINTS = Path(__file__).with_name("checkpoints")
 MAX_BATCH = 32
 
@@ -61,7 +64,7 @@ def start(options: argparse.Namespace) -> gr.Blocks:
     page = build_page(classifiers, broken, accelerate=accelerate, max_batch=options.max_batch)
     _launch(page, options)
     if not spaces:
-        threading.Thread(target=warm_up_explanations, args=(classifiers,), daemon=True).start()
+        threading.Thread(target=warm_up_explanations, args=(classifiers,), name=WARMING_UP, daemon=True).start()
     return page
 
 

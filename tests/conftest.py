@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import app
 from tests import drawing
 from train import image as train_image
 from train import text as train_text
@@ -14,6 +17,15 @@ from train import text as train_text
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what runs in its background deaf to Ctrl-C, and so would be the programs that the tests interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _quiet_afterwards() -> Iterator[None]:
+    """Wait for the page's thread that imports: what is imported changes how warnings are treated, for all threads."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == app.WARMING_UP:
+            thread.join(timeout=60)
 
 
 @pytest.fixture(scope="session")
