@@ -21,6 +21,7 @@ def test_nothing_that_is_kept_is_lost() -> None:
         "2026-11-selftest-image-simple_cnn",
         "2026-11-selftest-text-wide_deep",
         "2026-11-text-lstm",
+        "2026-11-trusted-image-simple_cnn",
         "2026-11-text-wide_deep",
         "2026-11-text-wide_deep-regions",
     }
@@ -34,6 +35,8 @@ def test_what_is_kept_answers_as_it_did(folder: Path) -> None:
     assert len(inputs) >= 4
     for row, prediction in zip(rows, classifier.predict(inputs), strict=True):
         assert prediction.probabilities == pytest.approx(row["probabilities"], abs=1e-3), row["input"]
+        assert prediction.known == row.get("known"), row["input"]
+        assert list(prediction.labels_set) == row.get("labels_set", []), row["input"]
 
 
 def test_a_selftest_is_kept_of_each_kind() -> None:
