@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pyclassify import evaluation, provenance, training
 from pyclassify.checkpoint import Checkpoint
-from pyclassify.classifier import Classifier
+from pyclassify.classifier import Classifier, known_of
 from pyclassify.device import describe
 from pyclassify.evaluation import Trust
 from pyclassify.image import known as image_known
@@ -59,7 +59,11 @@ def measure(job: Job) -> Measured:
     sets = evaluation.fit_sets(evaluation.calibrated(logits, temperature), label_ids)
     trust = Trust(temperature=temperature, sets=sets, examples=len(label_ids))
     known, tensors = _fit_known(job)
-    logits, strangeness, label_ids = _answers(job, known, tensors)
+    info = {"kind": job.kind, "labels": list(labels), "known": known}
+    finished = Checkpoint(
+        name=job.out.name, info=info, model=job.model, transform=job.transform, trust=trust, known=tensors
+    )
+    logits, strangeness, label_ids = _answers(job, finished)
     probabilities = trust.probabilities(logits)
     scores = asdict(
         evaluation.score(logits, label_ids, labels=labels, majority_id=_most_frequent(job.splits.train.label_ids))
@@ -73,9 +77,7 @@ def measure(job: Job) -> Measured:
     scores["mistakes"] = [{"name": _name(job, each.position), **asdict(each)} for each in wrong]
     scores["refused"] = (strangeness > known["threshold"]).double().mean().item()
     scores["without_leaked"] = _without_leaked(job, logits.argmax(dim=1) == label_ids)
-    return Measured(
-        trust=trust, known=known, known_tensors=tensors, scores=scores, run=_run(job, trust, known, tensors)
-    )
+    return Measured(trust=trust, known=known, known_tensors=tensors, scores=scores, run=_run(job, finished))
 
 
 def _without_leaked(job: Job, is_right: Tensor) -> dict[str, Any] | None:
@@ -96,13 +98,13 @@ def _fit_known(job: Job) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return image_known.fit(job.model, job.train, job.validation)
 
 
-def _answers(job: Job, known: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def _answers(job: Job, finished: Checkpoint) -> tuple[Tensor, Tensor, Tensor]:
     """Logits (M, K), strangeness (M,) and labels (M,) of the test data, as they stand in the data.
 
     This is the one reading of them; the batches come in another order.
     """
-    model = image_known.Known if job.kind == "image" else text_known.Known
-    asked = model(job.model, known, tensors)
+    asked = known_of(finished)
+    assert asked is not None  # it was fitted just before
     rows = []
     for batch in job.test.epoch():
         inputs, label_ids = to_device(batch, job.device)
@@ -122,23 +124,19 @@ def _name(job: Job, position: int) -> str:
     return "/".join(item.parts[-2:]) if isinstance(item, Path) else f"text {position + 1:,} of the test data"
 
 
-def _run(job: Job, trust: Trust, known: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
+def _run(job: Job, finished: Checkpoint) -> dict[str, Any]:
     return {
         "date": provenance.today(),
         "commit": job.commit,
         "hardware": describe(job.device),
         "versions": provenance.versions(),
-        "answer_ms": _answer_ms(job, trust, known, tensors),
+        "answer_ms": _answer_ms(job, finished),
     }
 
 
-def _answer_ms(job: Job, trust: Trust, known: dict[str, Any], tensors: dict[str, Tensor]) -> float:
+def _answer_ms(job: Job, finished: Checkpoint) -> float:
     """Median milliseconds from a file or text to its answer, one at a time."""
-    info = {"kind": job.kind, "labels": list(job.splits.labels), "known": known}
-    loaded = Checkpoint(
-        name=job.out.name, info=info, model=job.model, transform=job.transform, trust=trust, known=tensors
-    )
-    classifier = Classifier(loaded, job.device)
+    classifier = Classifier(finished, job.device)
     items = job.splits.validation.items[:SPEED_CALLS]
     classifier.predict(items[:1])
     times = []
