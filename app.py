@@ -10,12 +10,15 @@ except ImportError:
 import argparse
 import contextlib
 import errno
+import importlib.util
 import io
 import logging
 import os
 import socket
+import statistics
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -30,6 +33,9 @@ WARMING_UP = "warming up"
 
 DEFAULT_CHECKPOINTS = Path(__file__).with_name("checkpoints")
 MAX_BATCH = 32
+
+MEASURED, MEASURING_S = 9, 0.3
+"""Answers whose time is taken of each checkpoint at the start, and the time for those of all."""
 
 log = logging.getLogger("pyclassify")
 
@@ -47,9 +53,10 @@ def start(options: argparse.Namespace) -> gr.Blocks:
     Leaves with exit status 2 and one sentence where an option cannot work.
     """
     _check_address(options.host, options.port)
+    _check_tools(_wants_tools(options))
     from pyclassify import device, threads  # here, not above: torch and gradio take seconds, and --help should not
     from pyclassify.errors import ConfigError
-    from pyclassify.ui.answering import BATCHES_AT_ONCE
+    from pyclassify.ui.asking import BATCHES_AT_ONCE
     from pyclassify.ui.page import build_page
 
     try:
@@ -58,10 +65,10 @@ def start(options: argparse.Namespace) -> gr.Blocks:
         _leave(str(error))
     threads.share(BATCHES_AT_ONCE if options.max_batch > 1 else 1)
     classifiers, broken = load_all(options.checkpoints, options.device)
-    if not spaces:  # there the GPU is lent only while a visitor waits
-        warm_up(classifiers, options.max_batch)
+    # elsewhere the GPU is lent only while a visitor waits
+    answer_ms = {} if spaces else warm_up(classifiers, options.max_batch)
     accelerate = spaces.GPU if spaces else lambda ask: ask
-    page = build_page(classifiers, broken, accelerate=accelerate, max_batch=options.max_batch)
+    page = build_page(classifiers, broken, accelerate=accelerate, max_batch=options.max_batch, answer_ms=answer_ms)
     _launch(page, options)
     if not spaces:
         threading.Thread(target=warm_up_explanations, args=(classifiers,), name=WARMING_UP, daemon=True).start()
@@ -85,6 +92,11 @@ def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--share", action="store_true", help="also ask gradio.live for a public link, valid for a week")
     parser.add_argument(
         "--device", default="auto", help="auto, cpu, cuda, mps or xpu (default: auto, the fastest there is)"
+    )
+    parser.add_argument(
+        "--mcp",
+        action="store_true",
+        help="also serve the endpoints as tools for assistants (needs the package mcp)",
     )
     parser.add_argument(
         "--max-batch",
@@ -133,17 +145,35 @@ def find_checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if _is_finished(path) and (path / "config.json").is_file())
 
 
-def warm_up(classifiers: Mapping[str, Classifier], max_batch: int) -> None:
-    """Ask each classifier once alone and once in a full batch, so that no visitor waits for what happens only once."""
+def warm_up(classifiers: Mapping[str, Classifier], max_batch: int) -> dict[str, float]:
+    """Ask each classifier once alone and once in a full batch, so that no visitor waits for what happens only once.
+
+    Returns:
+        By name the milliseconds of one answer, of those that answered.
+    """
     from PIL import Image
 
+    answer_ms = {}
     for name, classifier in classifiers.items():
         single = Image.new("RGB", (64, 64)) if classifier.kind == "image" else "warm up"
         try:
             for size in sorted({1, max_batch}):
                 classifier.predict([single] * size)
+            answer_ms[name] = _time_ms(classifier, single, MEASURING_S / len(classifiers))
         except Exception:
             log.exception("%s did not answer its first question", name)
+    return answer_ms
+
+
+def _time_ms(classifier: Classifier, single: object, most_s: float) -> float:
+    """The median time of answers to a single input, of as many as the time is enough for, at least one."""
+    begun = time.perf_counter()
+    times: list[float] = []
+    while not times or (len(times) < MEASURED and time.perf_counter() - begun < most_s):
+        start = time.perf_counter()
+        classifier.predict([single])
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times)
 
 
 def warm_up_explanations(classifiers: Mapping[str, Classifier]) -> None:
@@ -161,6 +191,7 @@ def _is_finished(path: Path) -> bool:
 
 def _launch(page: gr.Blocks, options: argparse.Namespace) -> None:
     from pyclassify.ui.page import launch_options
+    from pyclassify.ui.programs import tend_tools
 
     sharing = options.share or os.environ.get("GRADIO_SHARE", "").lower() == "true"
     if sharing:
@@ -171,6 +202,7 @@ def _launch(page: gr.Blocks, options: argparse.Namespace) -> None:
                 server_name=options.host,
                 server_port=options.port,
                 share=options.share or None,
+                mcp_server=_wants_tools(options),
                 prevent_thread_lock=True,
                 quiet=True,
                 **launch_options(),
@@ -178,6 +210,12 @@ def _launch(page: gr.Blocks, options: argparse.Namespace) -> None:
     except OSError as error:
         _leave(f"the page cannot be served: {error}")
     print(f"The page is at {local}", flush=True)
+    if _wants_tools(options):
+        if page.mcp_server_obj is None:
+            _leave(f"the page cannot be served to assistants: {page.mcp_error}")
+        tend_tools(page)
+        os.environ.update(_past_the_proxy())  # each call of a tool is one of the server to itself
+        print(f"and for assistants, as an MCP server, at {local}gradio_api/mcp/", flush=True)
     if public:
         print(f"and for a week, as long as this program runs, at {public}", flush=True)
     elif sharing:
@@ -192,9 +230,8 @@ def _launch(page: gr.Blocks, options: argparse.Namespace) -> None:
 @contextlib.contextmanager
 def _local_calls_past_the_proxy() -> Iterator[None]:
     """Let Gradio reach its own server where a proxy is set for everything."""
-    names = ("no_proxy", "NO_PROXY")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update({name: ",".join(filter(None, (before[name], "localhost", "127.0.0.1"))) for name in names})
+    before = {name: os.environ.get(name) for name in _past_the_proxy()}
+    os.environ.update(_past_the_proxy())
     try:
         yield
     finally:
@@ -203,6 +240,20 @@ def _local_calls_past_the_proxy() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _past_the_proxy() -> dict[str, str]:
+    names = ("no_proxy", "NO_PROXY")
+    return {name: ",".join(filter(None, (os.environ.get(name), "localhost", "127.0.0.1"))) for name in names}
+
+
+def _wants_tools(options: argparse.Namespace) -> bool:
+    return options.mcp or os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true"
+
+
+def _check_tools(wanted: bool) -> None:
+    if wanted and importlib.util.find_spec("mcp") is None:
+        _leave('--mcp needs the package mcp, which is not installed; pip install "gradio[mcp]" does so.')
 
 
 def _check_address(host: str | None, port: int | None) -> None:

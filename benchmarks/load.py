@@ -202,7 +202,7 @@ def ask(connection: http.client.HTTPConnection, question: Question, session: str
 
     A session is named, as browsers and `gradio_client` do; Gradio would make a new one for each call.
     """
-    body = {"data": [question.value, question.checkpoint], "session_hash": session}
+    body = {"data": [question.value, question.checkpoint, "en"], "session_hash": session}
     address = f"/gradio_api/call/{question.endpoint}"
     connection.request("POST", address, json.dumps(body), {"Content-Type": "application/json"})
     response = connection.getresponse()

@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks import results
 from benchmarks.results import Record
+from pyclassify import provenance
 from pyclassify.device import NAMES as DEVICES
 from pyclassify.device import pick
 from pyclassify.image.models import DEFAULT
@@ -40,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = pick(options.device)
     record = Record(benchmark="minutes", module=MODULE, arguments=arguments, device=device, folder=options.results)
     content: dict[str, Any] = {"data": options.data.resolve().name, "minutes": sorted(options.minutes), "rows": []}
-    for minutes in content["minutes"]:
+    if options.add:
+        _add_earlier(content, results.read("minutes", options.results), results.hardware(device))
+    for minutes in sorted(options.minutes):
         for network in options.networks:
             line = [*NETWORKS[network], "--data", str(options.data), "--size", str(options.size)]
             line += ["--device", options.device, "--minutes", f"{minutes:g}", "--seed", str(options.seed)]
@@ -58,8 +61,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=int, default=32, metavar="PX", help="input of all networks (default: 32)")
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument(
+        "--add", action="store_true", help="keep what was measured before on the same data, hardware and versions"
+    )
     parser.add_argument("--results", type=Path, default=results.FOLDER, metavar="DIR")
     return parser
+
+
+def _add_earlier(content: dict[str, Any], earlier: dict[str, Any] | None, hardware: str) -> None:
+    """Take the rows of an earlier run into this one, so that hours of training can be had in parts."""
+    if earlier is None:
+        return
+    same = earlier["hardware"] == hardware and earlier["versions"] == provenance.versions("gradio")
+    if not same or earlier["results"]["data"] != content["data"]:
+        sys.exit("--add: the earlier results are of other data, hardware or versions; give --results another folder.")
+    content["rows"] = list(earlier["results"]["rows"])
+    content["minutes"] = sorted({*earlier["results"]["minutes"], *content["minutes"]})
 
 
 def _trained(network: str, minutes: float, line: Sequence[str]) -> dict[str, Any]:

@@ -308,6 +308,41 @@ def _trusted(name: str, scores: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def many(folder: Path = results.FOLDER) -> str:
+    """Many inputs at once; empty where the benchmark was not run."""
+    content = results.read("many", folder)
+    if content is None:
+        return ""
+    rows = []
+    for row in content["results"]["rows"]:
+        for run in row["runs"]:
+            rows.append(
+                [
+                    f"{run['inputs']:,} {row['what']}",
+                    row["checkpoint"],
+                    duration(run["seconds"]),
+                    f"{run['inputs'] / run['seconds']:,.0f}",
+                    f"{run['grown_mb']:.0f} MB",
+                ]
+            )
+    head = ["Input", "Checkpoint", "Time", "Per second", "Most memory beyond that of the first answer"]
+    return "\n\n".join([markdown(head, rows), f"- {origin(content)}"])
+
+
+def feel(folder: Path = results.FOLDER) -> str:
+    """How fast the page feels in the browser; empty where the benchmark was not run."""
+    content = results.read("feel", folder)
+    if content is None:
+        return ""
+    found = content["results"]
+    rows = [[row["what"], str(row["calls"]), _ms(row["p50_ms"]), _ms(row["p95_ms"])] for row in found["rows"]]
+    notes = [
+        f"The largest layout shift while these answers came and went was {found['layout_shift']:.4f}.",
+        origin(content),
+    ]
+    return "\n\n".join([markdown(["From", "Times", "p50", "p95"], rows), "\n".join(f"- {note}" for note in notes)])
+
+
 def _spread(values: Sequence[float], shown: Callable[[float], str]) -> str:
     return f"{shown(statistics.median(values))} ({shown(min(values))} to {shown(max(values))})"
 
@@ -322,8 +357,10 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "baselines": baselines,
     "tutorial": tutorial,
     "minutes": minutes,
+    "feel": feel,
     "latency": latency,
     "load": load,
+    "many": many,
     "explain": explain,
     "known": known,
 }

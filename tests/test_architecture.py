@@ -69,6 +69,7 @@ ROWS = [
     {"selftest"},
     {"checkpoint.py"},
     {"classifier.py"},
+    {"many"},
     {"ui", "__init__.py"},
 ]
 

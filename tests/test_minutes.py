@@ -75,3 +75,28 @@ def test_there_is_no_table_without_results(tmp_path: Path) -> None:
 def test_missing_data_is_said(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="there is no folder"):
         minutes.main(["--data", str(tmp_path / "nowhere"), "--results", str(tmp_path)])
+
+
+def test_hours_of_training_can_be_had_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = {(DEFAULT, "1"): 0.5, (DEFAULT, "5"): 0.75}
+    monkeypatch.setattr(minutes.train_image, "main", _pretend(scores, []))
+    options = [
+        "--data",
+        str(tmp_path),
+        "--networks",
+        DEFAULT,
+        "--device",
+        "cpu",
+        "--results",
+        str(tmp_path / "results"),
+    ]
+    minutes.main([*options, "--minutes", "5"])
+    minutes.main([*options, "--minutes", "1", "--add"])
+    content = results.read("minutes", tmp_path / "results")
+    assert content is not None
+    assert content["results"]["minutes"] == [1, 5]
+    assert {row["minutes"]: row["accuracy"] for row in content["results"]["rows"]} == {1: 0.5, 5: 0.75}
+    path = tmp_path / "results" / "minutes.json"
+    path.write_text(json.dumps({**content, "hardware": "another computer"}), encoding="utf-8")
+    with pytest.raises(SystemExit, match="hardware"):
+        minutes.main([*options, "--minutes", "1", "--add"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHIPPED = ("cifar10", "imdb", "naver", "sms-spam")
 
-BLOCKS = re.findall(r"^```(bash|python)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```(bash|python|javascript)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
 
 def _blocks(language: str, part: str) -> str:
@@ -40,6 +41,9 @@ def test_every_block_is_one_that_is_run() -> None:
         "pyclassify.load(",
         "Client(",
         "curl",
+        "await ask(",
+        "python app.py --mcp",  # the page below
+        "streamable_http_client(",
         "hf repos create",
         "python app.py --share",  # tests/test_app.py
     ]
@@ -106,7 +110,7 @@ def test_use_from_python(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def page(folder: Path) -> Iterator[str]:
     """The page of the README's first command; its address."""
-    line = [sys.executable, str(ROOT / "app.py"), "--checkpoints", "checkpoints"]
+    line = [sys.executable, str(ROOT / "app.py"), "--checkpoints", "checkpoints", "--mcp"]
     with subprocess.Popen(line, cwd=folder, env=_environment(), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         address = process.stdout.readline().split()[-1].rstrip("/")
@@ -140,6 +144,19 @@ def test_call_with_curl(folder: Path, page: str) -> None:
     assert said.count("event: complete") == 2
     assert '"checkpoint": "imdb"' in said
     assert '"checkpoint": "cifar10"' in said
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="there is no node")
+def test_call_from_javascript(folder: Path, page: str) -> None:
+    (folder / "call.mjs").write_text(_blocks("javascript", "await ask(").replace("http://127.0.0.1:7860", page))
+    said = _run(["node", "call.mjs"], folder)
+    assert said.index("checkpoint: 'imdb'") < said.index("checkpoint: 'cifar10'")
+    assert re.search(r"message: '[^']*[가-힣]", said)
+
+
+def test_call_as_an_assistant(folder: Path, page: str) -> None:
+    code = _blocks("python", "streamable_http_client(").replace("http://127.0.0.1:7860", page)
+    assert json.loads(_run([sys.executable, "-c", code], folder))["checkpoint"] == "cifar10"
 
 
 def test_the_command_that_makes_a_space_has_these_options() -> None:

@@ -80,8 +80,12 @@ class PictureExplanation:
 
     def over(self, picture: Picture, *, strength: float = STRENGTH) -> Image.Image:
         """The heat drawn over the picture that was explained; see `overlay`."""
+        return self.layers(picture, strength=strength)[1]
+
+    def layers(self, picture: Picture, *, strength: float = STRENGTH) -> tuple[Image.Image, Image.Image]:
+        """The picture that was explained and the same with the heat over it, for fading from one to the other."""
         image = open_to_draw(picture)
-        return overlay(image, self.scaled(*image.size), strength=strength)
+        return image, overlay(image, self.scaled(*image.size), strength=strength)
 
 
 def open_to_draw(picture: Picture) -> Image.Image:

@@ -1,9 +1,7 @@
-"""What both tabs share: asking a classifier, and showing what it said."""
+"""What the tabs share: the answer, the menu of checkpoints, and the events that fill them."""
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -11,193 +9,106 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import gradio as gr
 
-from pyclassify.errors import InputError
-from pyclassify.ui import wording
-from pyclassify.ui.batching import PROBLEM
+from pyclassify.ui.asking import BATCHES_AT_ONCE, Outcome
+from pyclassify.ui.programs import ANSWER
+from pyclassify.ui.wording import Said, fixed, words
+from pyclassify.ui.wording.en import English
 
 if TYPE_CHECKING:  # only the names: the page works with whatever honours them, and never imports torch
     from gradio.events import Dependency
 
     from pyclassify.classifier import Classifier, Prediction
 
-log = logging.getLogger(__name__)
-
 LABELS_SHOWN = 5
 SURE = 0.994
 """The browser shows whole percent, and would round what is above up to certainty."""
 
-BATCHES_AT_ONCE = 2
-"""One is computed while the pictures of the next are decoded and its answers sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of one question: a prediction, or a problem in words.
-
-    Plain data, because on hosts that lend a GPU per call the question is answered in another process.
-    """
-
-    prediction: Prediction | None = None
-    milliseconds: float = 0.0
-    device: str = ""
-    problem: str = ""
-
-
-Ask = Callable[[str, list[str]], list[Outcome]]
-
-Read = Callable[[Any], "str | None"]
-"""From what a visitor sent to what a classifier takes; None where nothing was sent. Raises InputError."""
-
-
-def asker(classifiers: Mapping[str, Classifier]) -> Ask:
-    """A function that puts inputs to the named classifier together and never raises; one outcome per input."""
-
-    def ask(name: str, items: list[str]) -> list[Outcome]:
-        classifier = classifiers.get(name) if isinstance(name, str) else None
-        if classifier is None:  # a program's mistake, or a page that was open while the server changed
-            return [Outcome(problem=wording.unknown_checkpoint(name, list(classifiers)))] * len(items)
-        start = time.perf_counter()
-        found = _predict(classifier, items)
-        milliseconds, device = 1000 * (time.perf_counter() - start), str(classifier.device)
-        return [
-            Outcome(problem=each) if isinstance(each, str) else Outcome(each, milliseconds, device) for each in found
-        ]
-
-    return ask
-
-
-def _predict(classifier: Classifier, items: list[str]) -> list[Prediction | str]:
-    """A prediction or a problem per input; one that cannot be answered is found by asking the halves anew."""
-    try:
-        return list(classifier.predict(items))
-    except Exception as error:
-        if len(items) > 1:
-            half = len(items) // 2
-            return [*_predict(classifier, items[:half]), *_predict(classifier, items[half:])]
-        if isinstance(error, InputError):
-            return [wording.sentence(str(error))]
-        log.exception("checkpoint %s failed", classifier.name)
-        return [wording.UNEXPECTED]
-
-
-def outcomes(ask: Ask, values: Sequence[Any], names: Sequence[str], read: Read) -> list[Outcome | None]:
-    """Ask each named classifier once for all that is meant for it.
-
-    Args:
-        ask: from `asker`.
-        values: what visitors sent, one each.
-        names: the checkpoint that each of them chose.
-        read: makes an input of a value.
-
-    Returns:
-        One per value, in the same order; None where nothing was sent.
-    """
-    found: list[Outcome | None] = [None] * len(values)
-    inputs: dict[str, dict[int, str]] = {}
-    for position, (value, name) in enumerate(zip(values, names, strict=True)):
-        try:
-            item = read(value)
-        except InputError as error:
-            found[position] = Outcome(problem=str(error))
-        else:
-            if item is not None:
-                inputs.setdefault(str(name), {})[position] = item
-    for name, items in inputs.items():
-        for position, outcome in zip(items, ask(name, list(items.values())), strict=True):
-            found[position] = outcome
-    return found
-
-
-def as_json(found: Sequence[Outcome | None], names: Sequence[str], *, missing: str) -> tuple[list[dict[str, Any]]]:
-    """The answers of an endpoint, as the column that Gradio expects of a batch.
-
-    Args:
-        found: from `outcomes`.
-        names: the checkpoint of each.
-        missing: the problem where nothing was sent.
-    """
-    return ([_as_json(each or Outcome(problem=missing), name) for each, name in zip(found, names, strict=True)],)
-
-
-def _as_json(outcome: Outcome, checkpoint: str) -> dict[str, Any]:
-    if outcome.prediction is None:
-        return {PROBLEM: outcome.problem}
-    return {
-        "label": outcome.prediction.label,
-        "probabilities": dict(outcome.prediction.probabilities),
-        "known": outcome.prediction.known,
-        "labels_set": list(outcome.prediction.labels_set),
-        "message": outcome.prediction.message(),
-        "milliseconds": round(outcome.milliseconds, 2),
-        "notes": list(outcome.prediction.notes),
-        "checkpoint": checkpoint,
-    }
-
 
 @dataclass(frozen=True, slots=True)
 class AnswerPanel:
-    """The right half of a tab: the ranked answer with remarks and reasons, the menu of checkpoints and a line on it."""
+    """The right half of a tab: the ranked answer with remarks, and the reasons on demand."""
 
     answer: gr.Label
     remarks: gr.HTML
     ask: gr.Button
     labels: gr.Dropdown
     why: gr.HTML
-    menu: gr.Dropdown
-    about: gr.HTML
 
     @property
     def outputs(self) -> list[Any]:
         """What an event that answers fills, in the order of `shown`; the reasons for what was before go."""
-        return [self.answer, self.remarks, self.why]
+        return [self.answer, self.remarks, self.why, self.labels]
 
 
-def answer_panel(classifiers: Mapping[str, Classifier], *, waiting: str) -> AnswerPanel:
+def answer_panel(classifiers: Mapping[str, Classifier], *, waiting: Said) -> AnswerPanel:
     """Draw the panel where the page stands now."""
-    names = list(classifiers)
-    rows = min(LABELS_SHOWN, max(len(each.labels) for each in classifiers.values()))
+    first = next(iter(classifiers.values()))
     with gr.Group():
-        # The class reserves the height of the longest answer, so that nothing jumps when it comes.
-        answer = gr.Label(label=wording.ANSWER, num_top_classes=LABELS_SHOWN, elem_classes=["answer", f"rows-{rows}"])
-        remarks = gr.HTML(_said(waiting), elem_classes="remarks", padding=False)
+        answer, remarks = _answer(classifiers, waiting)
         with gr.Row(elem_classes="ask", equal_height=True):
-            ask = gr.Button(wording.WHY, size="sm", scale=0, min_width=96)
+            ask = gr.Button(fixed(lambda words: words.WHY), size="sm", scale=0, min_width=96)
             labels = gr.Dropdown(
-                label_choices(classifiers[names[0]].labels),
-                value="",
-                label=wording.WHY_LABEL,
+                list(first.labels),
+                value=None,
+                label=fixed(lambda words: words.WHY_LABEL),
                 container=False,
                 scale=1,
                 min_width=140,
             )
-        why = gr.HTML(elem_classes="reasons", padding=False)
+        why = gr.HTML(elem_classes=["reasons", "live"], padding=False)
+    return AnswerPanel(answer, remarks, ask, labels, why)
+
+
+def answer_box(classifiers: Mapping[str, Classifier], *, waiting: Said) -> tuple[gr.Label, gr.HTML]:
+    """Draw the ranked answer and the remarks under it, without the question why."""
     with gr.Group():
-        menu = gr.Dropdown(names, value=names[0], label=wording.CHECKPOINT, info=wording.CHECKPOINT_HINT)
-        about = gr.HTML(_about(classifiers[names[0]]), elem_classes="about", padding=False)
-    menu.change(
-        lambda name: _about(classifiers[name]),
-        menu,
+        return _answer(classifiers, waiting)
+
+
+def _answer(classifiers: Mapping[str, Classifier], waiting: Said) -> tuple[gr.Label, gr.HTML]:
+    rows = min(LABELS_SHOWN, max(len(each.labels) for each in classifiers.values()))
+    # The class reserves the height of the longest answer, so that nothing jumps when it comes.
+    answer = gr.Label(
+        label=fixed(lambda words: words.ANSWER),
+        num_top_classes=LABELS_SHOWN,
+        elem_classes=["answer", f"rows-{rows}"],
+    )
+    return answer, gr.HTML(fixed(lambda words: _said(waiting(words))), elem_classes=["remarks", "live"], padding=False)
+
+
+def checkpoint_menu(classifiers: Mapping[str, Classifier], language: gr.Radio) -> gr.Dropdown:
+    """Draw the menu of checkpoints with a line on the one that is chosen."""
+    names = list(classifiers)
+    with gr.Group(elem_classes="checkpoint"):
+        menu = gr.Dropdown(
+            names,
+            value=names[0],
+            label=fixed(lambda words: words.CHECKPOINT),
+            info=fixed(lambda words: words.CHECKPOINT_HINT),
+        )
+        first = classifiers[names[0]].info
+        about = gr.HTML(fixed(lambda words: _said(words.about(first))), elem_classes="about", padding=False)
+    gr.on(
+        [menu.change, language.input],
+        lambda name, language: _said(words(language).about(classifiers[name].info)),
+        [menu, language],
         about,
         queue=False,
         show_progress="hidden",
         api_visibility="private",
     )
-    return AnswerPanel(answer, remarks, ask, labels, why, menu, about)
-
-
-def label_choices(labels: Sequence[str]) -> list[tuple[str, str | int | float]]:
-    """The answer, whatever it is, and every label, as what is shown and what is sent."""
-    return [(wording.THE_ANSWER, ""), *((label, label) for label in labels)]
+    return menu
 
 
 def answer_events(
     triggers: Sequence[Callable[..., Dependency]],
     source: gr.Image | gr.Textbox,
+    menu: gr.Dropdown,
+    language: gr.Radio,
     panel: AnswerPanel,
     *,
     answer: Callable[..., tuple[list[Any], ...]],
     endpoint: Callable[..., tuple[list[Any]]],
-    description: str,
     show_progress: Literal["minimal", "hidden"],
     max_batch: int,
 ) -> list[Dependency]:
@@ -205,9 +116,9 @@ def answer_events(
 
     Gradio prepares neither what comes in, which is put into words here if it cannot be used, nor what goes out, each of
     which it would hand to another thread. Both functions take a list per input and return a list per output, with all
-    that waited when the processor became free.
+    that waited when the processor became free. What the endpoint's docstring says is what programs are told.
     """
-    inputs = [source, panel.menu]
+    inputs = [source, menu, language]
     # All events that run a model wait in one line, so that many visitors share the processor fairly.
     one_line: dict[str, Any] = {
         "concurrency_id": "models",
@@ -216,7 +127,7 @@ def answer_events(
         "max_batch_size": max_batch,
     }
     on_the_page = gr.on(
-        [*triggers, panel.menu.change],
+        [*triggers, menu.change, language.input],
         answer,
         inputs,
         panel.outputs,
@@ -228,44 +139,62 @@ def answer_events(
         api_visibility="private",
         **one_line,
     )
+    answers = gr.JSON(visible=False, label="answer")
+    answers.api_info = lambda: ANSWER  # type: ignore[method-assign]
     for_programs = gr.on(
         [],
         endpoint,
         inputs,
-        gr.JSON(visible=False),
+        answers,
         preprocess=False,
         postprocess=False,
         api_name=endpoint.__name__,
-        api_description=description,
         **one_line,
     )
     return [on_the_page, for_programs]
 
 
-def shown(found: Sequence[Outcome | None], *, waiting: str) -> tuple[list[dict[str, Any]], list[str], list[str]]:
-    """The ranked lists, the remarks under them and no reasons yet, as columns; without an outcome the panel waits."""
-    rows = [(_ranked(each.prediction), _remarks(each)) if each else (_ranked(None), _said(waiting)) for each in found]
-    return [ranked for ranked, _ in rows], [remarks for _, remarks in rows], [""] * len(rows)
+def shown(
+    found: Sequence[Outcome | None], languages: Sequence[Any], *, waiting: Said
+) -> tuple[list[dict[str, Any]], list[str], list[str], list[dict[str, Any]]]:
+    """The ranked lists, the remarks under them, no reasons yet and the label to ask about, as columns.
+
+    Args:
+        found: from `outcomes`; without an outcome the panel waits.
+        languages: of each who asked.
+        waiting: what the panel says as long as nothing was sent.
+    """
+    given = [(each, words(language)) for each, language in zip(found, languages, strict=True)]
+    ranked = [_ranked(each.prediction if each else None, said) for each, said in given]
+    remarks = [_remarks(each, said) if each else _said(waiting(said)) for each, said in given]
+    asked = [_asked(each.prediction if each else None) for each in found]
+    return ranked, remarks, [""] * len(given), asked
 
 
-def _ranked(prediction: Prediction | None) -> dict[str, Any]:
-    """What `gr.Label` sends to the browser."""
+def _asked(prediction: Prediction | None) -> dict[str, Any]:
+    """Reasons are for the likeliest label until another one is picked."""
+    return {"__type__": "update", "value": prediction.label if prediction else None}
+
+
+def _ranked(prediction: Prediction | None, words: type[English]) -> dict[str, Any]:
+    """What `gr.Label` sends to the browser; the heading is the answer in words."""
     if prediction is None:
         return {}
     best = list(prediction.probabilities.items())[:LABELS_SHOWN]
     return {
-        "label": wording.UNKNOWN if prediction.known is False else prediction.label,
+        "label": words.UNKNOWN if prediction.known is False else prediction.message(words.CODE).rstrip("."),
         "confidences": [{"label": name, "confidence": min(share, SURE)} for name, share in best],
     }
 
 
-def _remarks(outcome: Outcome) -> str:
+def _remarks(outcome: Outcome, words: type[English]) -> str:
     if outcome.prediction is None:
-        return problem(outcome.problem)
-    said = [wording.small_print(outcome.device, outcome.milliseconds), *map(wording.sentence, outcome.prediction.notes)]
-    if outcome.prediction.known is False:
-        said.insert(0, wording.NEAREST)
-    return f'<p class="message">{escape(outcome.prediction.message())}</p>' + "".join(map(_said, said))
+        return problem(words.sentence(outcome.problem))
+    said = [words.small_print(outcome.device, outcome.milliseconds), *map(words.sentence, outcome.prediction.notes)]
+    if outcome.prediction.known is not False:
+        return "".join(map(_said, said))
+    doubt = f'<p class="message">{escape(outcome.prediction.message(words.CODE))}</p>'
+    return doubt + "".join(map(_said, [words.NEAREST, *said]))
 
 
 def problem(said: str) -> str:
@@ -273,21 +202,26 @@ def problem(said: str) -> str:
     return f'<p class="problem" role="alert">{escape(said)}</p>'
 
 
-def notice(heading: str, lines: Mapping[str, str]) -> str:
-    """A box that names what does not work, as HTML."""
-    items = "".join(f"<li><strong>{escape(name)}</strong>: {escape(said)}</li>" for name, said in lines.items())
-    return f'<div class="notice" role="status"><p>{escape(heading)}</p><ul>{items}</ul></div>'
+def notice(broken: Mapping[str, str]) -> None:
+    """Draw a box that names what does not work."""
+    items = "".join(f"<li><strong>{escape(name)}</strong>: {escape(said)}</li>" for name, said in broken.items())
+    frame = '<div class="notice" role="status"><p>{}</p><ul>{}</ul></div>'
+    gr.HTML(fixed(lambda words: frame.format(escape(words.BROKEN_HEADING), items)), padding=False)
 
 
 def empty_tab(kind: str) -> None:
     """Draw a tab without a checkpoint: which command makes one."""
-    said, command = wording.no_checkpoint(kind)
-    gr.HTML(f'<div class="no-checkpoint"><p>{escape(said)}</p><pre><code>{escape(command)}</code></pre></div>')
+    gr.HTML(fixed(lambda words: _with_command(*words.no_checkpoint(kind))))
+
+
+def too_few_box(kind: str, names: list[str]) -> None:
+    """Draw what stands where two checkpoints of a kind are needed and are not there."""
+    gr.HTML(fixed(lambda words: _with_command(words.too_few(kind, names), words.no_checkpoint(kind)[1])))
+
+
+def _with_command(said: str, command: str) -> str:
+    return f'<div class="no-checkpoint"><p>{escape(said)}</p><pre><code>{escape(command)}</code></pre></div>'
 
 
 def _said(sentence: str) -> str:
     return f"<p>{escape(sentence)}</p>"
-
-
-def _about(classifier: Classifier) -> str:
-    return _said(wording.about(classifier.info))

@@ -16,7 +16,7 @@ from gradio.queueing import Event, Queue
 from gradio.server_messages import EventMessage, ProcessCompletedMessage
 from gradio.utils import error_payload
 
-from pyclassify.ui import wording
+from pyclassify.ui.wording.en import English
 
 PROBLEM = "problem"
 """The only key of an answer that is sent as an error."""
@@ -65,8 +65,8 @@ def _send_problems_as_errors(queue: Queue) -> None:
     def send_message(event: Event, event_message: EventMessage) -> None:
         problem = _problem_of(event_message)
         if problem is not None:
-            content = error_payload(Error(problem, title=wording.TITLE), show_error=True)
-            event_message = ProcessCompletedMessage(output=content, title=wording.TITLE, success=False)
+            content = error_payload(Error(problem, title=English.TITLE), show_error=True)
+            event_message = ProcessCompletedMessage(output=content, title=English.TITLE, success=False)
         send(event, event_message)
 
     queue.send_message = send_message  # type: ignore[method-assign]

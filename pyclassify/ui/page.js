@@ -12,6 +12,19 @@
     input.dispatchEvent(new Event("change", { bubbles: true }));
     event.preventDefault();
   });
+  document.addEventListener("input", (event) => {
+    const figure = event.target.matches?.(".fade input") && event.target.closest("figure");
+    if (figure) figure.style.setProperty("--fade", event.target.value / 100);
+  });
+  // Gradio's example pictures have no names; those of their files are for who does not see them.
+  const name = () => document.querySelectorAll("button.gallery-item:not([aria-label]):has(img)").forEach((button) => {
+    const file = new URL(button.querySelector("img").src).pathname.split("/").pop();
+    button.ariaLabel = decodeURIComponent(file).replace(/\.\w+$/, "");
+  });
+  new MutationObserver(name).observe(document.body, { childList: true, subtree: true });
+  name();
+  // What changes is read out, politely; the element must be there before its content comes.
+  document.querySelectorAll(".live").forEach((each) => each.setAttribute("aria-live", "polite"));
   // Gradio runs this some time after the page is drawn; whoever drives the page by program can wait for it.
   document.documentElement.dataset.paste = "on";
 }

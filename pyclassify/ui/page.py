@@ -5,19 +5,25 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from pyclassify.ui import wording
-from pyclassify.ui.answering import asker, empty_tab, notice
+from pyclassify.ui.answering import empty_tab, notice
+from pyclassify.ui.asking import Ask, Outcome, asker
 from pyclassify.ui.batching import keep_apart
+from pyclassify.ui.compare_tab import Kind, compare_tab
+from pyclassify.ui.frame import frame, frame_events
 from pyclassify.ui.image_tab import image_tab
+from pyclassify.ui.many_tab import many_tab
+from pyclassify.ui.models_tab import models_tab
+from pyclassify.ui.programs import describe
 from pyclassify.ui.text_tab import text_tab
-from pyclassify.ui.theme import CSS, FAVICON, JS, theme
+from pyclassify.ui.theme import CSS, FAVICON, HEAD, JS, theme
 from pyclassify.ui.uploads import MAX_FILE_SIZE, readable
 from pyclassify.ui.why import explainer
+from pyclassify.ui.wording import table
+from pyclassify.ui.wording.en import English
 
 if TYPE_CHECKING:
     from pyclassify.classifier import Classifier
@@ -39,6 +45,7 @@ def build_page(
     *,
     accelerate: Callable[[Any], Any] = lambda ask: ask,
     max_batch: int = MAX_BATCH,
+    answer_ms: Mapping[str, float] | None = None,
 ) -> gr.Blocks:
     """Lay out the page for what it is handed.
 
@@ -47,28 +54,64 @@ def build_page(
         broken: name of each checkpoint that could not be loaded -> why, to be shown on the page.
         accelerate: wraps the functions that run models, for hosts that lend a GPU per call.
         max_batch: at most so many waiting visitors are answered together; 1 answers one after the other.
+        answer_ms: name of a checkpoint -> milliseconds that it takes here for one answer, of those that were asked.
     """
     # Gradio's variable still decides where somebody has set it; unset means that nothing is reported to anyone.
     analytics = None if "GRADIO_ANALYTICS_ENABLED" in os.environ else False
     page = gr.Blocks(
-        title=wording.TITLE, analytics_enabled=analytics, delete_cache=(UPLOADS_KEPT_S // 6, UPLOADS_KEPT_S)
+        title=English.TITLE, analytics_enabled=analytics, delete_cache=(UPLOADS_KEPT_S // 6, UPLOADS_KEPT_S)
     )
+    asks: dict[Kind, Ask] = {}
     with page:
-        gr.HTML(f"<header><h1>{escape(wording.TITLE)}</h1><p>{escape(wording.SUBTITLE)}</p></header>", padding=False)
+        around = frame()
         if broken:
-            gr.HTML(notice(wording.BROKEN_HEADING, broken), padding=False)
-        for kind, title, draw in (("image", wording.IMAGE_TAB, image_tab), ("text", wording.TEXT_TAB, text_tab)):
-            fitting = {name: each for name, each in classifiers.items() if each.kind == kind}
-            with gr.Tab(title, id=kind):
-                if fitting:
-                    draw(fitting, accelerate(asker(fitting)), accelerate(explainer(fitting)), max_batch=max_batch)
+            notice(broken)
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with around.tab("image", lambda words: words.IMAGE_TAB):
+                pictures = _of_kind(classifiers, "image")
+                if pictures:
+                    asks["image"], explained = accelerate(asker(pictures)), accelerate(explainer(pictures))
+                    image_tab(pictures, asks["image"], explained, around, max_batch=max_batch)
                 else:
-                    empty_tab(kind)
+                    empty_tab("image")
+            with around.tab("text", lambda words: words.TEXT_TAB):
+                texts = _of_kind(classifiers, "text")
+                if texts:
+                    asks["text"], explained = accelerate(asker(texts)), accelerate(explainer(texts))
+                    text_tab(texts, asks["text"], explained, around, max_batch=max_batch)
+                else:
+                    empty_tab("text")
+            with around.tab("many", lambda words: words.MANY_TAB):
+                if classifiers:
+                    many_tab(page, classifiers, _any_of(asks, pictures), around)
+                else:
+                    empty_tab("image")
+            if classifiers:
+                with around.tab("compare", lambda words: words.COMPARE_TAB):
+                    compare_tab({"image": pictures, "text": texts}, asks, around, max_batch=max_batch)
+                with around.tab("models", lambda words: words.MODELS_TAB):
+                    models_tab(classifiers, answer_ms or {})
+        frame_events(page, tabs, around)
     page.queue(max_size=MAX_WAITING, api_open=False, status_update_rate=STATUS_EVERY_S)
     # Gradio sums up all noted events after each new one, for a page of statistics that is off here.
     page._queue.ANALYTICS_MAX_EVENTS, page._queue.ANAYLTICS_CACHE_FREQUENCY = 1, sys.maxsize
     keep_apart(page, readable)
+    describe(page)
     return page
+
+
+def _any_of(asks: Mapping[Kind, Ask], pictures: Mapping[str, Classifier]) -> Ask:
+    """Asks whichever classifier is named; the askers are those of the tabs, so that no host wraps another one."""
+
+    def ask(name: str, items: list[str]) -> list[Outcome]:
+        fitting = asks.get("image" if name in pictures else "text") or next(iter(asks.values()))
+        return fitting(name, items)
+
+    return ask
+
+
+def _of_kind(classifiers: Mapping[str, Classifier], kind: str) -> dict[str, Classifier]:
+    return {name: each for name, each in classifiers.items() if each.kind == kind}
 
 
 def launch_options() -> dict[str, Any]:
@@ -80,6 +123,8 @@ def launch_options() -> dict[str, Any]:
     return {
         "theme": theme(),
         "css_paths": CSS,
+        "head": f"<script>{HEAD.read_text(encoding='utf-8')}</script>",
+        "i18n": table(),
         "js": JS.read_text(encoding="utf-8"),
         "favicon_path": FAVICON,
         "footer_links": ["api", "settings"],

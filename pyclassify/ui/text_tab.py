@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from pyclassify.ui import wording
-from pyclassify.ui.answering import Ask, answer_events, answer_panel, as_json, outcomes, shown
+from pyclassify.ui.answering import answer_events, answer_panel, checkpoint_menu, shown
+from pyclassify.ui.asking import Ask, as_json, outcomes
+from pyclassify.ui.frame import Frame
 from pyclassify.ui.why import Explain, why_events
+from pyclassify.ui.wording import fixed
+from pyclassify.ui.wording.en import English
 
 if TYPE_CHECKING:
     from gradio.events import Dependency
@@ -36,43 +39,69 @@ EXAMPLES = (
 )
 
 
-def text_tab(classifiers: Mapping[str, Classifier], ask: Ask, explain: Explain, *, max_batch: int) -> list[Dependency]:
+def text_tab(
+    classifiers: Mapping[str, Classifier], ask: Ask, explain: Explain, frame: Frame, *, max_batch: int
+) -> list[Dependency]:
     """Draw the tab for at least one classifier of texts and return its events."""
     with gr.Row(elem_classes="sides"):
         with gr.Column(min_width=320):
-            text = gr.Textbox(label=wording.TEXT, placeholder=wording.TEXT_HINT, lines=8, max_lines=16, elem_id="text")
+            text = text_box("text", lines=8)
+            menu = checkpoint_menu(classifiers, frame.language)
             below = gr.Column()
         with gr.Column(min_width=320):
-            panel = answer_panel(classifiers, waiting=wording.WAITING_FOR_TEXT)
+            panel = answer_panel(classifiers, waiting=lambda words: words.WAITING_FOR_TEXT)
     samples = fitting_examples(classifiers)
     if samples:
         with below:  # drawn last, because an example also chooses from the menu
             gr.Examples(
                 samples,
-                [text, panel.menu],
-                label=wording.EXAMPLES,
+                [text, menu],
+                label=fixed(lambda words: words.EXAMPLES),
                 elem_id="sentences",
                 visible_columns=[0],
                 api_visibility="private",
             )
 
-    def answer(text: list[Any], name: list[str]) -> tuple[list[dict[str, Any]], list[str], list[str]]:
-        return shown(outcomes(ask, text, name, read), waiting=wording.WAITING_FOR_TEXT)
+    def answer(text: list[Any], name: list[str], language: list[str]) -> tuple[list[Any], ...]:
+        return shown(outcomes(ask, text, name, read), language, waiting=lambda words: words.WAITING_FOR_TEXT)
 
-    def classify_text(text: list[Any], checkpoint: list[str]) -> tuple[list[dict[str, Any]]]:
-        return as_json(outcomes(ask, text, checkpoint, read), checkpoint, missing=wording.NO_TEXT)
+    def classify_text(text: list[Any], checkpoint: list[str], language: list[str]) -> tuple[list[dict[str, Any]]]:
+        """Classify one text.
+
+        Args:
+            text: The text to classify.
+            checkpoint: Which model answers; left out, the first one of the page.
+            language: Of the message, the notes and the problems; en or ko.
+
+        Returns:
+            label, probabilities, known, labels_set, message, milliseconds, notes and checkpoint, as JSON.
+        """
+        return as_json(outcomes(ask, text, checkpoint, read), checkpoint, language, missing=English.NO_TEXT)
 
     answered = answer_events(
         [text.change, text.submit],
         text,
+        menu,
+        frame.language,
         panel,
         answer=answer,
         endpoint=classify_text,
-        description=wording.API_TEXT,
         show_progress="hidden",  # it would flicker with every letter
         max_batch=max_batch,
     )
-    return [*answered, *why_events(text, panel, classifiers, explain, read)]
+    frame.linked.update({"text.checkpoint": menu, "text.text": text})
+    return [*answered, *why_events(text, menu, frame.language, panel, classifiers, explain, read)]
+
+
+def text_box(elem_id: str, *, lines: int) -> gr.Textbox:
+    """Draw where a text is written; it grows to twice its lines."""
+    return gr.Textbox(
+        label=fixed(lambda words: words.TEXT),
+        placeholder=fixed(lambda words: words.TEXT_HINT),
+        lines=lines,
+        max_lines=2 * lines,
+        elem_id=elem_id,
+    )
 
 
 def read(text: object) -> str | None:

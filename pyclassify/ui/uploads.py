@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import gradio as gr
 from gradio.data_classes import ImageData
@@ -12,9 +13,13 @@ from gradio_client.utils import is_http_url_like
 from pydantic import ValidationError
 
 from pyclassify.errors import InputError
-from pyclassify.ui import wording
+from pyclassify.many import Upload
+from pyclassify.ui.wording.en import English
 
-MAX_FILE_SIZE = "20mb"
+MAX_FILE_SIZE = "200mb"
+"""Of an upload: zips and tables are larger than pictures."""
+
+MAX_PICTURE_BYTES = 20_000_000
 SUFFIXES = frozenset({"", ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
 FILE_META = {"_type": "gradio.FileData"}
@@ -33,33 +38,69 @@ def picture_path(payload: Mapping[str, Any] | None) -> str:
     Raises:
         InputError: nothing was uploaded here, or it is no picture of a format on the list.
     """
-    path = str((payload or {}).get("path") or "")
+    path = uploaded_path(str((payload or {}).get("path") or ""))
     if not path:
-        raise InputError(wording.NO_PICTURE)
+        raise InputError(English.NO_PICTURE)
     if is_http_url_like(path):
-        raise InputError(wording.ADDRESS)
+        raise InputError(English.ADDRESS)
     if not gr.utils.is_in_or_equal(path, gr.utils.get_upload_folder()) or not Path(path).is_file():
-        raise InputError(wording.NOT_UPLOADED)
+        raise InputError(English.NOT_UPLOADED)
+    if Path(path).stat().st_size > MAX_PICTURE_BYTES:
+        raise InputError(English.TOO_LARGE)
     _check_format(Path(path))
     return path
 
 
-def take_uploads_only(component: gr.Image) -> None:
+def uploaded_files(payload: object) -> list[Upload]:
+    """The uploaded files behind the value of a component of many files, with the names that they had.
+
+    Raises:
+        InputError: one of them was not uploaded here, or is gone.
+    """
+    found = []
+    given: list[Any] = payload if isinstance(payload, list) else [payload] if payload else []
+    for each in given:
+        path = str(each.get("path") or "") if isinstance(each, dict) else ""
+        inside = path and not is_http_url_like(path) and gr.utils.is_in_or_equal(path, gr.utils.get_upload_folder())
+        if not inside or not Path(path).is_file():
+            raise InputError(English.MANY_UPLOADED)
+        found.append(Upload(str(each.get("orig_name") or Path(path).name), Path(path)))
+    return found
+
+
+def uploaded_path(address: str) -> str:
+    """The path in an address of Gradio's for an uploaded file; anything else as it is.
+
+    Assistants name an upload by its address. Nothing is fetched from it, on whatever host it is, and the path is
+    checked as any other.
+    """
+    _, found, path = address.partition("/gradio_api/file=")
+    return unquote(path) if found and is_http_url_like(address) else address
+
+
+def take_uploads_only(component: gr.Image | gr.File | gr.UploadButton, example: Path | None = None) -> None:
     """Keep Gradio from fetching a picture from an address that a request names, and from showing such an example.
 
-    It would fetch before our code is asked, without a limit on the size.
+    It would fetch before our code is asked, without a limit on the size. Here the address is passed on, and
+    `picture_path` says why it is not taken.
+
+    Args:
+        component: takes the files.
+        example: a picture that programs may send to try.
     """
     keep = component.async_move_resource_to_block_cache
 
     async def move(url_or_file_path: str | Path | None) -> str | None:
-        if is_http_url_like(str(url_or_file_path)):
-            raise gr.Error(wording.ADDRESS, title=wording.TITLE, print_exception=False)
-        return await keep(url_or_file_path)
+        return str(url_or_file_path) if is_http_url_like(str(url_or_file_path)) else await keep(url_or_file_path)
 
     # On the instance: a subclass would make Gradio write a .pyi file beside this one.
     component.async_move_resource_to_block_cache = move  # type: ignore[method-assign]
+    if example is None:
+        return
+    path = component.move_resource_to_block_cache(example)
+    component.keep_in_cache.add(path)
     component.example_payload = lambda: {  # type: ignore[method-assign]
-        "path": "cat.jpg",
+        "path": path,
         "meta": FILE_META,
     }
 
@@ -87,9 +128,9 @@ def _check_format(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(16)
     if head[4:8] == b"ftyp" or path.suffix.lower() in _PHONE_SUFFIXES:  # the container of HEIC, AVIF and of films
-        raise InputError(wording.HEIC)
+        raise InputError(English.HEIC)
     if path.suffix.lower() not in SUFFIXES or not _is_picture(head):
-        raise InputError(wording.UNKNOWN_PICTURE)
+        raise InputError(English.UNKNOWN_PICTURE)
 
 
 def _is_picture(head: bytes) -> bool:

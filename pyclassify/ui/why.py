@@ -13,8 +13,10 @@ import gradio as gr
 from PIL import Image
 
 from pyclassify.errors import InputError
-from pyclassify.ui import wording
-from pyclassify.ui.answering import BATCHES_AT_ONCE, AnswerPanel, Read, label_choices, problem
+from pyclassify.ui.answering import AnswerPanel, problem
+from pyclassify.ui.asking import BATCHES_AT_ONCE, Read
+from pyclassify.ui.wording import words
+from pyclassify.ui.wording.en import English
 
 if TYPE_CHECKING:
     from gradio.events import Dependency
@@ -30,31 +32,34 @@ WORDS_NAMED = 5
 FAINT = 0.1
 """Words with less than this share of the greatest weight are left without a colour."""
 
-Explain = Callable[[str, str, str], str]
-"""From a checkpoint's name, an input and a label, or "" for the likeliest, to HTML; never raises."""
+Explain = Callable[[str, str, str, str], str]
+"""From a checkpoint's name, an input, a label, or "" for the likeliest, and a language to HTML; never raises."""
 
 
 def explainer(classifiers: Mapping[str, Classifier]) -> Explain:
     """A function that asks the named classifier why."""
 
-    def explain(name: str, item: str, label: str) -> str:
+    def explain(name: str, item: str, label: str, language: str) -> str:
+        said = words(language)
         classifier = classifiers.get(name) if isinstance(name, str) else None
         if classifier is None:
-            return problem(wording.unknown_checkpoint(name, list(classifiers)))
+            return problem(said.unknown_checkpoint(name, list(classifiers)))
         try:
             found = classifier.explain(item, label or None)
-            return _picture(found, item) if classifier.kind == "image" else _text(found, item)
+            return _picture(found, item, said) if classifier.kind == "image" else _text(found, item, said)
         except InputError as error:
-            return problem(wording.sentence(str(error)))
+            return problem(said.sentence(str(error)))
         except Exception:
             log.exception("checkpoint %s could not say why", name)
-            return problem(wording.UNEXPECTED)
+            return problem(said.UNEXPECTED)
 
     return explain
 
 
 def why_events(
     source: gr.Image | gr.Textbox,
+    menu: gr.Dropdown,
+    language: gr.Radio,
     panel: AnswerPanel,
     classifiers: Mapping[str, Classifier],
     explain: Explain,
@@ -62,17 +67,17 @@ def why_events(
 ) -> list[Dependency]:
     """Answer the question why, and offer the labels of the checkpoint that is chosen."""
 
-    def why(value: Any, name: str, label: str) -> str:
+    def why(value: Any, name: str, label: str | None, language: str) -> str:
         try:
             item = read(value)
         except InputError as error:
-            return problem(str(error))
-        return explain(name, item, label if isinstance(label, str) else "") if item is not None else ""
+            return problem(words(language).sentence(str(error)))
+        return explain(name, item, label if isinstance(label, str) else "", language) if item is not None else ""
 
     asked = gr.on(
         [panel.ask.click, panel.labels.input],
         why,
-        [source, panel.menu, panel.labels],
+        [source, menu, panel.labels, language],
         panel.why,
         preprocess=False,
         show_progress="minimal",
@@ -81,9 +86,9 @@ def why_events(
         concurrency_id="models",
         concurrency_limit=BATCHES_AT_ONCE,
     )
-    offered = panel.menu.change(
-        lambda name: gr.update(choices=label_choices(classifiers[name].labels), value=""),
-        panel.menu,
+    offered = menu.change(
+        lambda name: gr.update(choices=list(classifiers[name].labels)),
+        menu,
         panel.labels,
         queue=False,
         show_progress="hidden",
@@ -92,33 +97,38 @@ def why_events(
     return [asked, offered]
 
 
-def _picture(found: Explanation, path: str) -> str:
+def _picture(found: Explanation, path: str, words: type[English]) -> str:
     explained: PictureExplanation = found  # type: ignore[assignment]  # the classifier is one of pictures
-    drawn = explained.over(path)
+    photo, coloured = map(_embedded, explained.layers(path))
+    alt, fade = escape(words.why_picture(explained.label)), escape(words.FADE)
+    return (
+        f'<figure class="why"><div class="layers"><img alt="" src="{photo}"><img alt="{alt}" src="{coloured}"></div>'
+        f'<label class="fade">{fade}<input type="range" min="0" max="100" value="100"></label>'
+        f"<figcaption>{_legend(explained.label, words)}</figcaption></figure>"
+    )
+
+
+def _embedded(drawn: Image.Image) -> str:
+    """A picture of a size that suits the page, as an address that holds its content."""
     drawn.thumbnail((MOST_PX, MOST_PX))
     if max(drawn.size) < LEAST_PX:
         factor = LEAST_PX / max(drawn.size)
         drawn = drawn.resize((round(drawn.width * factor), round(drawn.height * factor)), Image.Resampling.BICUBIC)
     content = io.BytesIO()
     drawn.save(content, "JPEG", quality=88)
-    source = base64.b64encode(content.getvalue()).decode()
-    alt = escape(wording.why_picture(explained.label))
-    return (
-        f'<figure class="why"><img alt="{alt}" src="data:image/jpeg;base64,{source}">'
-        f"<figcaption>{_legend(explained.label)}</figcaption></figure>"
-    )
+    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
-def _text(found: Explanation, text: str) -> str:
+def _text(found: Explanation, text: str, words: type[English]) -> str:
     explained: TextExplanation = found  # type: ignore[assignment]  # the classifier is one of texts
     most = max((abs(weight) for *_, weight in explained.spans), default=0.0) or 1.0
     parts, end = [], 0
     for start, stop, weight in explained.spans:
         parts += [escape(text[end:start]), _word(text[start:stop], weight / most)]
         end = stop
-    words = "".join([*parts, escape(text[end:])])
-    said = escape(wording.why_words(explained.label, *(_strongest(explained, text, sign) for sign in (1, -1))))
-    return f'<div class="why"><p>{said}</p><p class="words">{words}</p><p>{_legend(explained.label)}</p></div>'
+    marked = "".join([*parts, escape(text[end:])])
+    said = escape(words.why_words(explained.label, *(_strongest(explained, text, sign) for sign in (1, -1))))
+    return f'<div class="why"><p>{said}</p><p class="words">{marked}</p><p>{_legend(explained.label, words)}</p></div>'
 
 
 def _word(word: str, share: float) -> str:
@@ -136,6 +146,6 @@ def _strongest(explained: TextExplanation, text: str, sign: int) -> list[str]:
     return list(dict.fromkeys(words))[:WORDS_NAMED]
 
 
-def _legend(label: str) -> str:
-    pro, contra = wording.legend(label)
+def _legend(label: str, words: type[English]) -> str:
+    pro, contra = words.legend(label)
     return f"{_word(pro, 1.0)} {_word(contra, -1.0)}"

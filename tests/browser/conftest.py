@@ -96,17 +96,19 @@ def open_page(browser: Browser, address: str) -> Iterator[Any]:
     """A function that opens the page anew; at the end it looks at what the browser complained about."""
     contexts, watched = [], []
 
-    def open_page(*, width: int = 1440, theme: str = "light") -> Page:
+    def open_page(*, width: int = 1440, theme: str = "light", locale: str = "en-US", fragment: str = "") -> Page:
         context = browser.new_context(
-            viewport={"width": width, "height": 900}, permissions=["clipboard-read", "clipboard-write", "camera"]
+            viewport={"width": width, "height": 900},
+            permissions=["clipboard-read", "clipboard-write", "camera"],
+            locale=locale,
         )
         contexts.append(context)
         context.set_default_timeout(15_000)
         page = context.new_page()
         watched.append(Watched(page, address))
-        page.goto(f"{address}?__theme={theme}")
-        page.get_by_role("tab", name="Image").wait_for()
-        page.locator("#picture input[type=file]").wait_for(state="attached")
+        page.goto(f"{address}?__theme={theme}#{fragment}")
+        page.get_by_role("tab").first.wait_for()
+        page.locator("html[data-paste=on]").wait_for(state="attached")
         return page
 
     yield open_page

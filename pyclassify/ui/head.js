@@ -1,0 +1,55 @@
+// Runs before Gradio does: the language of the page, and the links that lead back to what is on it.
+(() => {
+  const KEPT = "pyclassify-language";
+  const kept = (change) => {
+    try { return change(localStorage); } catch { return null; }  // a page within a page may not keep anything
+  };
+  const asked = () => kept((store) => store.getItem(KEPT)) ?? navigator.language ?? "";
+  const spoken = () => (asked().toLowerCase().startsWith("ko") ? "ko" : "en");
+  // Gradio has a switch of its own, deep in its settings; this is what that one calls.
+  const speak = async (language) => {
+    document.documentElement.lang = language;
+    const loaded = performance.getEntriesByType("resource").map((each) => each.name);
+    for (const address of loaded.filter((each) => /\/core-[^/]*\.js$/.test(each))) {
+      (await import(address)).changeLocale?.(language);
+    }
+  };
+
+  // What a visitor wrote stands behind the # of a link, which browsers keep to themselves: no server sees or logs it.
+  const read = () => new URLSearchParams(location.hash.slice(1));
+  const write = (keys, values) => {
+    const tab = openTab();
+    const found = new URLSearchParams(tab ? { tab } : {});
+    keys.forEach((key, at) => {
+      const [of, name] = key.split(".");
+      if (of === tab && typeof values[at] === "string" && values[at]) found.set(name, values[at]);
+    });
+    history.replaceState(history.state, "", `${location.pathname}${location.search}#${found}`);
+    return location.href;
+  };
+  const openTab = () => document.querySelector("#tabs [role=tab][aria-selected=true]")?.dataset.tabId ?? "";
+
+  window.pyclassify = {
+    restore: async (keys, values, titles) => {
+      const link = read();
+      const tab = link.get("tab");
+      const restored = keys.map((key, at) => {
+        const [of, name] = key.split(".");
+        return (of === tab && link.get(name)) || values[at];
+      });
+      const selected = tab ? { __type__: "update", selected: tab } : { __type__: "update" };
+      return [spoken(), selected, ...restored, ...await pyclassify.speak(spoken(), titles)];
+    },
+    speak: async (language, titles) => {
+      if (language !== spoken()) kept((store) => store.setItem(KEPT, language));
+      await speak(language);
+      return titles[language].map((label) => ({ __type__: "update", label }));
+    },
+    copy: async (keys, values, said) => {
+      const link = write(keys, values);
+      let copied = true;
+      try { await navigator.clipboard.writeText(link); } catch { copied = false; }  // without https there is none
+      return said[spoken()][copied ? 0 : 1];
+    },
+  };
+})();
