@@ -11,13 +11,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 import httpx
 import pytest
+from anyio.from_thread import start_blocking_portal
 from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 from mcp import ClientSession
@@ -35,6 +36,7 @@ from tests.fakes import FakeClassifier, write_image_checkpoint, write_text_check
 from tests.test_app import call, free_port, serve
 
 TOOLS = {"classify_image": ["picture", "checkpoint", "language"], "classify_text": ["text", "checkpoint", "language"]}
+Result = TypeVar("Result")
 FILE = {"_type": "gradio.FileData"}
 
 
@@ -70,6 +72,12 @@ def data_url(path: Path) -> str:
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
+def run_apart(program: Callable[[], Awaitable[Result]]) -> Result:
+    """Run an asynchronous program in a thread of its own, since Playwright's loop runs on in the tests' own thread."""
+    with start_blocking_portal() as portal:
+        return portal.call(program)
+
+
 def use(address: str, name: str, arguments: Mapping[str, Any], *, progress: bool = False) -> CallToolResult:
     """Call a tool as an assistant does."""
 
@@ -83,7 +91,7 @@ def use(address: str, name: str, arguments: Mapping[str, Any], *, progress: bool
             await session.initialize()
             return await session.call_tool(name, dict(arguments), progress_callback=note if progress else None)
 
-    return asyncio.run(calling())
+    return run_apart(calling)
 
 
 def said(result: CallToolResult) -> str:
@@ -213,7 +221,7 @@ def test_tools_are_the_two_endpoints_with_types(address: str) -> None:
             await session.initialize()
             return (await session.list_tools()).tools
 
-    tools = {tool.name: tool for tool in asyncio.run(listing())}
+    tools = {tool.name: tool for tool in run_apart(listing)}
     assert set(tools) == set(TOOLS)
     for name, parameters in TOOLS.items():
         schema = tools[name].inputSchema
@@ -267,7 +275,7 @@ def test_tool_fetches_nothing(address: str, path: str) -> None:
         return answered
 
     with pytest.raises(httpx.HTTPError):  # the stand-in notes who comes and answers nothing
-        asyncio.run(calling())
+        run_apart(calling)
     assert visited.paths == ["GET /check HTTP/1.1\r\n"]
 
 

@@ -80,7 +80,7 @@ def chart(lines: Iterable[Line], x: Axis, y: Axis, *, title: str, description: s
 def count_axis(title: str, highest: int, *, most: int = 6) -> Axis:
     """An axis from 1 to a whole number, or around 1 where there is nothing else."""
     low, high = (1.0, float(highest)) if highest > 1 else (0.5, 1.5)
-    step = max(1, int(_step(high - low, most)))
+    step = max(1, math.ceil(_step(high - low, most)))
     ticks = sorted({1, *range(step, highest + 1, step)}) if step > 1 else range(1, highest + 1)
     return Axis(title, low, high, [(float(value), f"{value}") for value in ticks])
 
