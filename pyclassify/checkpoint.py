@@ -106,7 +106,7 @@ def save(
     config = {"format": FORMAT, **info, "transform": transform.config()}
     config.pop(selftest.KEY, None)  # where info is of another checkpoint, so are its answers
     config["sha256"] = _hashes(files)
-    files[CONFIG] = _written(config)
+    files[CONFIG] = written(config)
     files[CARD] = card.encode()
     write_folder(path, {**(pictures or {}), **files})
 
@@ -123,14 +123,15 @@ def add_selftest(folder: Path) -> None:
     found = _assemble(folder.name, folder, info)
     noted, files = selftest.make(found.model, found.transform, info, folder / CONFIG)
     hashes = {**info["sha256"], **_hashes(files)}
-    replace_files(folder, {**files, CONFIG: _written({**info, selftest.KEY: noted, "sha256": hashes})})
+    replace_files(folder, {**files, CONFIG: written({**info, selftest.KEY: noted, "sha256": hashes})})
 
 
 def _hashes(files: Mapping[str, bytes]) -> dict[str, str]:
     return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
 
-def _written(config: Mapping[str, Any]) -> bytes:
+def written(config: Mapping[str, Any]) -> bytes:
+    """What stands in `config.json`."""
     return (json.dumps(config, ensure_ascii=False, indent=1) + "\n").encode()
 
 

@@ -14,6 +14,7 @@ from pyclassify import card, checkpoint, report
 from pyclassify.errors import CheckpointError, PyClassifyError
 from pyclassify.examples import Skipped
 from pyclassify.folder import replace_files
+from train.names import add_names, given_names, has_names
 
 MODULE = "train.cards"
 
@@ -26,13 +27,36 @@ def main(argv: Sequence[str] | None = None) -> None:
         " changed in a README.md by hand is lost.",
     )
     parser.add_argument("checkpoints", type=Path, nargs="+", metavar="DIR")
+    add_names(parser)
+    options = parser.parse_args(argv)
     try:
-        for folder in parser.parse_args(argv).checkpoints:
+        for folder in options.checkpoints:
+            if has_names(options):
+                name(folder, options)
             write(folder)
             print(f"Wrote {folder / checkpoint.CARD} and the pictures beside it.")
     except PyClassifyError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def name(folder: Path, options: argparse.Namespace) -> None:
+    """Note what the page is to call a checkpoint and its labels; names of before that were not given anew stay.
+
+    Raises:
+        ConfigError: a name is for a label that there is none of, or would stand for two.
+        CheckpointError: the folder holds no checkpoint.
+    """
+    try:
+        info = json.loads((folder / checkpoint.CONFIG).read_text(encoding="utf-8"))
+        labels, said = info["labels"], info["card"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder / checkpoint.CONFIG} has no place for names ({type(error).__name__}: {error}). Measure it anew."
+        ) from error
+    given = given_names(options, labels)
+    info["card"] = {**said, **{key: {**said.get(key, {}), **each} for key, each in given.items()}}
+    replace_files(folder, {checkpoint.CONFIG: checkpoint.written(info)})
 
 
 def write(folder: Path) -> None:

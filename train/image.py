@@ -23,6 +23,7 @@ from pyclassify.image.transform import ImageTransform
 from pyclassify.image.twins import LOOK_PX
 from train import options as shared
 from train import pictures, pipeline
+from train.names import given_names
 
 MODULE = "train.image"
 HALF = (0.5, 0.5, 0.5)
@@ -146,6 +147,7 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
             about=" ".join((options.about, *remarks)).strip(),
             data_license=options.data_license,
             hub_dataset=options.hub_dataset,
+            names=given_names(options, splits.labels),
             findings=seen,
         )
     )
@@ -158,6 +160,7 @@ def _splits(options: argparse.Namespace, path: Path) -> Splits[Path]:
         test_fraction=options.test_fraction,
         seed=options.seed,
     )
+    given_names(options, splits.labels)  # which are refused before the training, not after it
     return replace(splits, name=options.data_name or splits.name)
 
 

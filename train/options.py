@@ -19,6 +19,7 @@ from pyclassify.device import fast_dtype, pick
 from pyclassify.errors import ConfigError, PyClassifyError
 from pyclassify.examples import printable
 from pyclassify.training import COMPILING, MOST_EPOCHS, MOST_MINUTES, PRECISIONS, TrainConfig
+from train.names import add_names
 
 MOST = 1_000_000_000
 """No whole number that is given may be larger; its products must fit into 64 bits."""
@@ -36,6 +37,7 @@ def add_common(
         model_help: what is said of them instead.
     """
     _add_result(parser)
+    add_names(parser)
     _add_look(parser)
     _add_training(parser, models, default, model_help)
     _add_running(parser)

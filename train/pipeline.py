@@ -55,6 +55,7 @@ class Job:
     about: str = ""
     data_license: str = ""
     hub_dataset: str = ""
+    names: Mapping[str, Any] = field(default_factory=dict)  # from `given_names`
     findings: DataLook | None = None
     # taken when the training begins: what is committed while it runs is not in it
     commit: str = field(default_factory=provenance.commit)
@@ -267,6 +268,7 @@ def _said(job: Job) -> dict[str, Any]:
         "data_license": job.data_license,
         "hub_dataset": job.hub_dataset,
         "skipped": [asdict(each) for each in job.splits.skipped],
+        **job.names,
     }
 
 

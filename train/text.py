@@ -22,6 +22,7 @@ from pyclassify.text.transform import TextTransform
 from train import options as shared
 from train import pipeline
 from train.look import settle, show
+from train.names import given_names
 
 MODULE = "train.text"
 MAX_TOKENS = 1024
@@ -146,6 +147,7 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
             about=" ".join((options.about, remark)).strip(),
             data_license=options.data_license,
             hub_dataset=options.hub_dataset,
+            names=given_names(options, splits.labels),
             findings=seen,
         )
     )
@@ -164,6 +166,7 @@ def _splits(options: argparse.Namespace, path: Path) -> Splits[str]:
     )
     for each in splits.skipped:
         print(f"left out {each.name}: {each.reason}", file=sys.stderr)
+    given_names(options, splits.labels)  # which are refused before the training, not after it
     return replace(splits, name=options.data_name or splits.name)
 
 

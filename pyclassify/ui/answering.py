@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import gradio as gr
 
+from pyclassify.message import percent
 from pyclassify.ui.asking import BATCHES_AT_ONCE, Outcome
+from pyclassify.ui.naming import choices, label_choices, label_names
 from pyclassify.ui.programs import ANSWER
 from pyclassify.ui.wording import Said, fixed, words
 from pyclassify.ui.wording.en import English
@@ -20,6 +22,10 @@ if TYPE_CHECKING:  # only the names: the page works with whatever honours them, 
     from pyclassify.classifier import Classifier, Prediction
 
 LABELS_SHOWN = 5
+NEAREST_NAMED = 2
+LEAST_SHOWN = 0.005
+"""Of a label below the first: the browser would round what is less to nothing."""
+
 SURE = 0.994
 """The browser shows whole percent, and would round what is above up to certainty."""
 
@@ -48,7 +54,7 @@ def answer_panel(classifiers: Mapping[str, Classifier], *, waiting: Said) -> Ans
         with gr.Row(elem_classes="ask", equal_height=True):
             ask = gr.Button(fixed(lambda words: words.WHY), size="sm", scale=0, min_width=96)
             labels = gr.Dropdown(
-                list(first.labels),
+                label_choices(first),
                 value=None,
                 label=fixed(lambda words: words.WHY_LABEL),
                 container=False,
@@ -81,16 +87,15 @@ def checkpoint_menu(classifiers: Mapping[str, Classifier], language: gr.Radio) -
     names = list(classifiers)
     with gr.Group(elem_classes="checkpoint"):
         menu = gr.Dropdown(
-            names,
+            choices(classifiers),
             value=names[0],
             label=fixed(lambda words: words.CHECKPOINT),
-            info=fixed(lambda words: words.CHECKPOINT_HINT),
         )
         first = classifiers[names[0]].info
-        about = gr.HTML(fixed(lambda words: _said(words.about(first))), elem_classes="about", padding=False)
+        about = gr.HTML(fixed(lambda words: _about(first, words)), elem_classes="about", padding=False)
     gr.on(
         [menu.change, language.input],
-        lambda name, language: _said(words(language).about(classifiers[name].info)),
+        lambda name, language: _about(classifiers[name].info, words(language)),
         [menu, language],
         about,
         queue=False,
@@ -165,7 +170,7 @@ def shown(
         waiting: what the panel says as long as nothing was sent.
     """
     given = [(each, words(language)) for each, language in zip(found, languages, strict=True)]
-    ranked = [_ranked(each.prediction if each else None, said) for each, said in given]
+    ranked = [_ranked(each.said_in(said) if each else None, said) for each, said in given]
     remarks = [_remarks(each, said) if each else _said(waiting(said)) for each, said in given]
     asked = [_asked(each.prediction if each else None) for each in found]
     return ranked, remarks, [""] * len(given), asked
@@ -180,21 +185,27 @@ def _ranked(prediction: Prediction | None, words: type[English]) -> dict[str, An
     """What `gr.Label` sends to the browser; the heading is the answer in words."""
     if prediction is None:
         return {}
+    if prediction.known is False:  # bars would say the opposite
+        return {"label": words.UNKNOWN, "confidences": []}
     best = list(prediction.probabilities.items())[:LABELS_SHOWN]
+    drawn = [(name, min(share, SURE)) for name, share in best if share >= LEAST_SHOWN or name == prediction.label]
     return {
-        "label": words.UNKNOWN if prediction.known is False else prediction.message(words.CODE).rstrip("."),
-        "confidences": [{"label": name, "confidence": min(share, SURE)} for name, share in best],
+        "label": prediction.message(words.CODE).rstrip("."),
+        "confidences": [{"label": name, "confidence": share} for name, share in drawn],
     }
 
 
 def _remarks(outcome: Outcome, words: type[English]) -> str:
-    if outcome.prediction is None:
+    prediction = outcome.said_in(words)
+    if prediction is None:
         return problem(words.sentence(outcome.problem))
-    said = [words.small_print(outcome.device, outcome.milliseconds), *map(words.sentence, outcome.prediction.notes)]
-    if outcome.prediction.known is not False:
+    said = [words.small_print(outcome.device, outcome.milliseconds), *map(words.sentence, prediction.notes)]
+    if prediction.known is not False:
         return "".join(map(_said, said))
-    doubt = f'<p class="message">{escape(outcome.prediction.message(words.CODE))}</p>'
-    return doubt + "".join(map(_said, [words.NEAREST, *said]))
+    doubt = f'<p class="message">{escape(words.UNLIKE)}</p>'
+    best = list(prediction.probabilities.items())[:NEAREST_NAMED]
+    nearest = [(name, percent(share, language=words.CODE)) for name, share in best if share >= LEAST_SHOWN]
+    return doubt + "".join(map(_said, [words.nearest(nearest), *said]))
 
 
 def problem(said: str) -> str:
@@ -221,6 +232,10 @@ def too_few_box(kind: str, names: list[str]) -> None:
 
 def _with_command(said: str, command: str) -> str:
     return f'<div class="no-checkpoint"><p>{escape(said)}</p><pre><code>{escape(command)}</code></pre></div>'
+
+
+def _about(info: Mapping[str, Any], words: type[English]) -> str:
+    return _said(words.brief(info, list(label_names(info, words).values())))
 
 
 def _said(sentence: str) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyclassify.errors import InputError
 from pyclassify.many import predict_each
 from pyclassify.ui.batching import PROBLEM
+from pyclassify.ui.naming import label_names, naming, renamed
 from pyclassify.ui.wording import words
 from pyclassify.ui.wording.en import English
 
@@ -29,13 +30,19 @@ class Outcome:
     """What came of one question: a prediction, or a problem in words.
 
     The problem is in English, and translated where it is shown. Plain data, because on hosts that lend a GPU per call
-    the question is answered in another process.
+    the question is answered in another process. `info` holds no more of the checkpoint's config.json than the names of
+    its labels.
     """
 
     prediction: Prediction | None = None
     milliseconds: float = 0.0
     device: str = ""
     problem: str = ""
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    def said_in(self, words: type[English]) -> Prediction | None:
+        """The prediction with its labels called as they are in a language."""
+        return self.prediction and renamed(self.prediction, label_names(self.info, words))
 
 
 Ask = Callable[[str, list[str]], list[Outcome]]
@@ -54,8 +61,10 @@ def asker(classifiers: Mapping[str, Classifier]) -> Ask:
         start = time.perf_counter()
         found = predict_each(classifier, items, partial(_in_words, classifier))
         milliseconds, device = 1000 * (time.perf_counter() - start), str(classifier.device)
+        called = naming(classifier)
         return [
-            Outcome(problem=each) if isinstance(each, str) else Outcome(each, milliseconds, device) for each in found
+            Outcome(problem=each) if isinstance(each, str) else Outcome(each, milliseconds, device, info=called)
+            for each in found
         ]
 
     return ask

@@ -15,6 +15,7 @@ from PIL import Image
 from pyclassify.errors import InputError
 from pyclassify.ui.answering import AnswerPanel, problem
 from pyclassify.ui.asking import BATCHES_AT_ONCE, Read
+from pyclassify.ui.naming import label_names
 from pyclassify.ui.wording import words
 from pyclassify.ui.wording.en import English
 
@@ -46,7 +47,9 @@ def explainer(classifiers: Mapping[str, Classifier]) -> Explain:
             return problem(said.unknown_checkpoint(name, list(classifiers)))
         try:
             found = classifier.explain(item, label or None)
-            return _picture(found, item, said) if classifier.kind == "image" else _text(found, item, said)
+            called = label_names(classifier.info, said).get(found.label, found.label)
+            drawn = _picture if classifier.kind == "image" else _text
+            return drawn(found, item, called, said)
         except InputError as error:
             return problem(said.sentence(str(error)))
         except Exception:
@@ -86,9 +89,12 @@ def why_events(
         concurrency_id="models",
         concurrency_limit=BATCHES_AT_ONCE,
     )
-    offered = menu.change(
-        lambda name: gr.update(choices=list(classifiers[name].labels)),
-        menu,
+    offered = gr.on(
+        [menu.change, language.input],
+        lambda name, language: gr.update(
+            choices=[(called, label) for label, called in label_names(classifiers[name].info, words(language)).items()]
+        ),
+        [menu, language],
         panel.labels,
         queue=False,
         show_progress="hidden",
@@ -97,14 +103,14 @@ def why_events(
     return [asked, offered]
 
 
-def _picture(found: Explanation, path: str, words: type[English]) -> str:
+def _picture(found: Explanation, path: str, label: str, words: type[English]) -> str:
     explained: PictureExplanation = found  # type: ignore[assignment]  # the classifier is one of pictures
     photo, coloured = map(_embedded, explained.layers(path))
-    alt, fade = escape(words.why_picture(explained.label)), escape(words.FADE)
+    alt, fade = escape(words.why_picture(label)), escape(words.FADE)
     return (
         f'<figure class="why"><div class="layers"><img alt="" src="{photo}"><img alt="{alt}" src="{coloured}"></div>'
         f'<label class="fade">{fade}<input type="range" min="0" max="100" value="100"></label>'
-        f"<figcaption>{_legend(explained.label, words)}</figcaption></figure>"
+        f"<figcaption>{_legend(label, words)}<p>{escape(words.WHY_HINT)}</p></figcaption></figure>"
     )
 
 
@@ -119,7 +125,7 @@ def _embedded(drawn: Image.Image) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
-def _text(found: Explanation, text: str, words: type[English]) -> str:
+def _text(found: Explanation, text: str, label: str, words: type[English]) -> str:
     explained: TextExplanation = found  # type: ignore[assignment]  # the classifier is one of texts
     most = max((abs(weight) for *_, weight in explained.spans), default=0.0) or 1.0
     parts, end = [], 0
@@ -127,8 +133,8 @@ def _text(found: Explanation, text: str, words: type[English]) -> str:
         parts += [escape(text[end:start]), _word(text[start:stop], weight / most)]
         end = stop
     marked = "".join([*parts, escape(text[end:])])
-    said = escape(words.why_words(explained.label, *(_strongest(explained, text, sign) for sign in (1, -1))))
-    return f'<div class="why"><p>{said}</p><p class="words">{marked}</p><p>{_legend(explained.label, words)}</p></div>'
+    said = escape(words.why_words(label, *(_strongest(explained, text, sign) for sign in (1, -1))))
+    return f'<div class="why"><p>{said}</p><p class="words">{marked}</p><p>{_legend(label, words)}</p></div>'
 
 
 def _word(word: str, share: float) -> str:

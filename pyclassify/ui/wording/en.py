@@ -9,6 +9,8 @@ from pyclassify.message import Language
 from pyclassify.ui.wording.en_many import EnglishMany
 from pyclassify.ui.wording.en_models import EnglishModels
 
+LABELS_NAMED = 10
+
 
 class English(EnglishMany, EnglishModels):
     """What is written here, and in the same place in the other languages."""
@@ -31,11 +33,11 @@ class English(EnglishMany, EnglishModels):
     TEXT_HINT = "Write or paste a sentence. The answer follows as you type."
     ANSWER = "Answer"
     UNKNOWN = "I don't know this"
-    NEAREST = "If it had to be one of the labels it knows, these would come nearest."
+    UNLIKE = "It is not like anything this model was trained on, so take nothing of what follows for an answer."
     WHY = "Why?"
     WHY_LABEL = "What speaks for"
-    CHECKPOINT = "Checkpoint"
-    CHECKPOINT_HINT = "The trained network that answers."
+    WHY_HINT = "Hints of where the network looked, not a proof that it looked at the right thing."
+    CHECKPOINT = "Model"
     EXAMPLES = "Or try one of these"
     WAITING_FOR_PICTURE = "The answer appears here as soon as there is a picture."
     WAITING_FOR_TEXT = "The answer appears here as soon as there is a text."
@@ -93,7 +95,12 @@ class English(EnglishMany, EnglishModels):
         ]
         return f"For {label}: {quoted[0] or 'no word'}. Against: {quoted[1] or 'no word'}."
 
-    FADE = "From photo to reasons"
+    FADE = "Photo ↔ reasons"
+
+    @staticmethod
+    def nearest(named: list[tuple[str, str]]) -> str:
+        """What a refused input is nearest to: labels with their shares."""
+        return f"Nearest of what it knows: {', '.join(f'{label} ({share})' for label, share in named)}."
 
     @staticmethod
     def legend(label: str) -> tuple[str, str]:
@@ -123,6 +130,22 @@ class English(EnglishMany, EnglishModels):
         thing = "pictures" if info.get("kind") == "image" else "texts"
         sentences = [English._trained(info.get("data") or {}, thing), English._score(info, thing)]
         return " ".join(sentence for sentence in sentences if sentence) or English.UNKNOWN_DATA
+
+    @staticmethod
+    def brief(info: Mapping[str, Any], labels: list[str]) -> str:
+        """What a checkpoint tells apart and how well, for who only wants to use it.
+
+        Args:
+            info: the checkpoint's config.json.
+            labels: as they are called on the page.
+        """
+        thing = "pictures" if info.get("kind") == "image" else "texts"
+        named, more = labels[:LABELS_NAMED], len(labels) - LABELS_NAMED
+        said = f"Tells apart: {', '.join(named)}{f' and {more} more' if more > 0 else ''}."
+        accuracy = (info.get("scores") or {}).get("accuracy")
+        if accuracy is None:
+            return said
+        return f"{said} Right on {English._percent(accuracy)} of {thing} it had never seen; more under Models."
 
     @staticmethod
     def _trained(data: Mapping[str, Any], thing: str) -> str:

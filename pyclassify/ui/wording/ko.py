@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pyclassify.ui.wording.en import English
+from pyclassify.ui.wording.en import LABELS_NAMED, English
 from pyclassify.ui.wording.en_many import EnglishMany
 from pyclassify.ui.wording.ko_many import KoreanMany
 from pyclassify.ui.wording.ko_models import KoreanModels
@@ -33,12 +33,12 @@ class Korean(KoreanMany, KoreanModels, English):
     TEXT_HINT = "문장을 쓰거나 붙여 넣으세요. 쓰는 동안 바로 답합니다."
     ANSWER = "답"
     UNKNOWN = "모르겠습니다"
-    NEAREST = "아는 것 중에서 꼭 골라야 한다면 이것들이 가장 가깝습니다."
+    UNLIKE = "이 모델이 학습한 것과 비슷하지 않습니다. 아래 내용을 답으로 여기지 마세요."
     WHY = "왜?"
     WHY_LABEL = "이유를 볼 라벨"
-    FADE = "원본에서 이유로"
-    CHECKPOINT = "체크포인트"
-    CHECKPOINT_HINT = "답을 하는 학습된 신경망입니다."
+    WHY_HINT = "신경망이 어디를 보았는지 알려 주는 실마리일 뿐, 제대로 보았다는 증명은 아닙니다."
+    FADE = "원본 ↔ 이유"
+    CHECKPOINT = "모델"
     EXAMPLES = "또는 이 예로 해 보세요"
     WAITING_FOR_PICTURE = "사진을 넣으면 바로 여기에 답이 나옵니다."
     WAITING_FOR_TEXT = "글을 쓰면 바로 여기에 답이 나옵니다."
@@ -129,6 +129,11 @@ class Korean(KoreanMany, KoreanModels, English):
         return f"{label}의 근거: {quoted[0]}. 반대되는 말: {quoted[1]}."
 
     @staticmethod
+    def nearest(named: list[tuple[str, str]]) -> str:
+        """What a refused input is nearest to: labels with their shares."""
+        return f"아는 것 중 가장 가까운 것: {', '.join(f'{label}({share})' for label, share in named)}."
+
+    @staticmethod
     def legend(label: str) -> tuple[str, str]:
         """What the two colours say."""
         return f"{label}의 근거가 되는 곳", "반대되는 곳"
@@ -145,6 +150,17 @@ class Korean(KoreanMany, KoreanModels, English):
         thing = "사진" if info.get("kind") == "image" else "글"
         sentences = [Korean._trained(info.get("data") or {}, thing), Korean._score(info, thing)]
         return " ".join(sentence for sentence in sentences if sentence) or Korean.UNKNOWN_DATA
+
+    @staticmethod
+    def brief(info: Mapping[str, Any], labels: list[str]) -> str:
+        """What a checkpoint tells apart and how well, for who only wants to use it."""
+        thing = "사진" if info.get("kind") == "image" else "글"
+        named, more = labels[:LABELS_NAMED], len(labels) - LABELS_NAMED
+        said = f"구분하는 라벨: {', '.join(named)}{f' 외 {more}개' if more > 0 else ''}."
+        accuracy = (info.get("scores") or {}).get("accuracy")
+        if accuracy is None:
+            return said
+        return f"{said} 처음 보는 {thing}의 {Korean._percent(accuracy)}를 맞혔습니다. 자세한 것은 모델 탭에 있습니다."
 
     @staticmethod
     def _trained(data: Mapping[str, Any], thing: str) -> str:
