@@ -44,13 +44,16 @@ def test_what_is_unknown_is_not_called_by_a_label() -> None:
     found = Prediction("cat", {"cat": 0.98, "dog": 0.02}, (), False, ("cat",))
     (ranked,), (remarks,), (reasons,), _ = shown([Outcome(found, 5.0, "cpu")], ["en"], waiting=lambda words: "")
     assert ranked["label"] == English.UNKNOWN
-    assert English.NEAREST in remarks
+    assert ranked["confidences"] == []  # a bar of 98 % would say the opposite
+    assert English.UNLIKE in remarks
+    assert English.nearest([("cat", "98 %"), ("dog", "2 %")]) in remarks
     assert reasons == ""
     (ranked,), (remarks,), *_ = shown(
         [Outcome(replace(found, known=True), 5.0, "cpu")], ["ko"], waiting=lambda words: ""
     )
     assert ranked["label"] == "cat, 98 %"
-    assert English.NEAREST not in remarks
+    assert [each["label"] for each in ranked["confidences"]] == ["cat", "dog"]
+    assert English.UNLIKE not in remarks
 
 
 @pytest.mark.parametrize("error", [InputError("it is too long"), RuntimeError("secret")])

@@ -39,6 +39,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "why_words": ("cat", ["dog"], []),
     "legend": ("cat",),
     "small_print": ("mps", 3.0),
+    "nearest": ([("cat", "98\u00a0%")],),
+    "brief": ({"kind": "text", "scores": {"accuracy": 0.5}}, ["cat"] * 11),
     "about": ({"kind": "text", "data": {"train": 10, "test": 5, "name": "cat"}, "scores": {"accuracy": 0.5}},),
 }
 
@@ -159,7 +161,12 @@ def test_both_tables_hold_all_that_the_page_fixes(monkeypatch: pytest.MonkeyPatc
     asked: list[str] = []
     fixed: dict[str, dict[str, str]] = {language: {} for language in wording.LANGUAGES}
     monkeypatch.setattr(wording, "_fixed", fixed)
-    page = build_page({"texts": FakeClassifier(), "pictures": FakeClassifier("image")}, {"old": "it is torn"})  # type: ignore[dict-item]
+    given = {
+        "title": {"en": "Letters", "ko": "편지"},
+        "label_names": {"en": {"ham": "wanted"}, "ko": {"ham": "보통", "spam": "광고"}},
+    }
+    classifiers = {kind: FakeClassifier(kind, info={"kind": kind, "card": given}) for kind in ("text", "image")}
+    page = build_page(classifiers, {"old": "it is torn"})  # type: ignore[arg-type]
     build_page({}, {})
     for block in page.blocks.values():
         asked += re.findall("pyclassify-[0-9a-f]{16}", repr(block.get_config()))

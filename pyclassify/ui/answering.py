@@ -11,7 +11,7 @@ import gradio as gr
 
 from pyclassify.message import percent
 from pyclassify.ui.asking import BATCHES_AT_ONCE, Outcome
-from pyclassify.ui.naming import choices, label_choices, label_names
+from pyclassify.ui.naming import choices, label_choices, label_names, naming
 from pyclassify.ui.programs import ANSWER
 from pyclassify.ui.wording import Said, fixed, words
 from pyclassify.ui.wording.en import English
@@ -91,11 +91,11 @@ def checkpoint_menu(classifiers: Mapping[str, Classifier], language: gr.Radio) -
             value=names[0],
             label=fixed(lambda words: words.CHECKPOINT),
         )
-        first = classifiers[names[0]].info
+        first = classifiers[names[0]]
         about = gr.HTML(fixed(lambda words: _about(first, words)), elem_classes="about", padding=False)
     gr.on(
         [menu.change, language.input],
-        lambda name, language: _about(classifiers[name].info, words(language)),
+        lambda name, language: _about(classifiers[name], words(language)),
         [menu, language],
         about,
         queue=False,
@@ -234,8 +234,8 @@ def _with_command(said: str, command: str) -> str:
     return f'<div class="no-checkpoint"><p>{escape(said)}</p><pre><code>{escape(command)}</code></pre></div>'
 
 
-def _about(info: Mapping[str, Any], words: type[English]) -> str:
-    return _said(words.brief(info, list(label_names(info, words).values())))
+def _about(classifier: Classifier, words: type[English]) -> str:
+    return _said(words.brief(classifier.info, list(label_names(naming(classifier), words).values())))
 
 
 def _said(sentence: str) -> str:

@@ -68,7 +68,7 @@ def label_choices(classifier: Classifier) -> list[tuple[I18nData, str]]:
     """Of a menu of labels: their names, in the language of the page, and the labels behind them."""
 
     def called(label: str) -> Said:
-        return lambda words: label_names(classifier.info, words).get(label, label)
+        return lambda words: label_names(naming(classifier), words)[label]
 
     return [(fixed(called(label)), label) for label in classifier.labels]
 

@@ -15,7 +15,7 @@ from PIL import Image
 from pyclassify.errors import InputError
 from pyclassify.ui.answering import AnswerPanel, problem
 from pyclassify.ui.asking import BATCHES_AT_ONCE, Read
-from pyclassify.ui.naming import label_names
+from pyclassify.ui.naming import label_names, naming
 from pyclassify.ui.wording import words
 from pyclassify.ui.wording.en import English
 
@@ -47,7 +47,7 @@ def explainer(classifiers: Mapping[str, Classifier]) -> Explain:
             return problem(said.unknown_checkpoint(name, list(classifiers)))
         try:
             found = classifier.explain(item, label or None)
-            called = label_names(classifier.info, said).get(found.label, found.label)
+            called = label_names(naming(classifier), said)[found.label]
             drawn = _picture if classifier.kind == "image" else _text
             return drawn(found, item, called, said)
         except InputError as error:
@@ -92,7 +92,7 @@ def why_events(
     offered = gr.on(
         [menu.change, language.input],
         lambda name, language: gr.update(
-            choices=[(called, label) for label, called in label_names(classifiers[name].info, words(language)).items()]
+            choices=[(called, each) for each, called in label_names(naming(classifiers[name]), words(language)).items()]
         ),
         [menu, language],
         panel.labels,

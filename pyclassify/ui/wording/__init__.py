@@ -31,9 +31,10 @@ def words(language: object) -> type[English]:
 
 def fixed(said: Said) -> I18nData:
     """Words that the browser translates; for what does not change while the page is open."""
-    key = "pyclassify-" + hashlib.sha256(said(English).encode()).hexdigest()[:16]
-    for language, each in LANGUAGES.items():
-        _fixed[language][key] = said(each)
+    spoken = {language: said(each) for language, each in LANGUAGES.items()}
+    key = "pyclassify-" + hashlib.sha256("\0".join(spoken.values()).encode()).hexdigest()[:16]
+    for language, each in spoken.items():
+        _fixed[language][key] = each
     return I18nData(key)
 
 
