@@ -49,7 +49,7 @@ class AnswerPanel:
 def answer_panel(classifiers: Mapping[str, Classifier], *, waiting: Said) -> AnswerPanel:
     """Draw the panel where the page stands now."""
     first = next(iter(classifiers.values()))
-    with gr.Group():
+    with gr.Group(elem_classes="answering"):
         answer, remarks = _answer(classifiers, waiting)
         with gr.Row(elem_classes="ask", equal_height=True):
             ask = gr.Button(fixed(lambda words: words.WHY), size="sm", scale=0, min_width=96)
