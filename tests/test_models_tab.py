@@ -144,34 +144,37 @@ def prediction(known: bool | None = None, **probabilities: float) -> Prediction:
 
 def test_agreement_is_said_with_the_distance() -> None:
     said = verdict(("a", "b"), (prediction(cat=0.9, dog=0.1), prediction(cat=0.6, dog=0.4)), English)
-    assert said == "They agree on cat: a gives it 90 %, b gives it 60 %, 30 percentage points apart."
+    assert said == "They agree on cat: “a” gives it 90 %, “b” gives it 60 %, 30 percentage points apart."
 
 
 def test_disagreement_is_said_with_what_each_gives_to_the_other() -> None:
     said = verdict(("a", "b"), (prediction(cat=0.9, dog=0.1), prediction(cat=0.2, dog=0.8)), English)
-    assert "a says cat (90 %, the other gives it 20 %)" in said
-    assert "b says dog (80 %, the other gives it 10 %)" in said
+    assert "“a” says cat (90 %, the other gives it 20 %)" in said
+    assert "“b” says dog (80 %, the other gives it 10 %)" in said
     said = verdict(("a", "b"), (prediction(cat=0.9, dog=0.1), prediction(cat=0.2, cow=0.8)), English)
-    assert f"b says cow (80 %, the other gives it {English.NO_SHARE})" in said
+    assert f"“b” says cow (80 %, the other gives it {English.NO_SHARE})" in said
 
 
 def test_checkpoints_without_a_common_label_neither_agree_nor_disagree() -> None:
     said = verdict(("a", "b"), (prediction(cat=0.9, dog=0.1), prediction(ham=0.2, spam=0.8)), English)
-    assert "neither agree nor disagree: a says cat (90 %) and b says spam (80 %)" in said
+    assert "neither agree nor disagree: “a” says cat (90 %) and “b” says spam (80 %)" in said
 
 
 @words_in_all
 def test_doubt_and_the_same_checkpoint_twice_are_said(words: type[English]) -> None:
-    pair = (prediction(cat=0.9, dog=0.1), prediction(known=False, cat=0.6, dog=0.4))
-    assert words.doubted(["b"]) in verdict(("a", "b"), pair, words)
-    assert verdict(("a", "a"), pair, words) == words.SAME_CHECKPOINT
+    sure, lost = prediction(cat=0.9, dog=0.1), prediction(known=False, cat=0.6, dog=0.4)
+    assert verdict(("a", "b"), (sure, lost), words) == words.only("a", "cat", "90 %", "b")
+    assert verdict(("a", "b"), (lost, sure), words) == words.only("b", "cat", "90 %", "a")
+    assert verdict(("a", "b"), (lost, lost), words) == words.NEITHER_KNOWS
+    assert verdict(("a", "a"), (lost, lost), words) == words.SAME_CHECKPOINT
 
 
 def test_both_are_asked_once_for_all_who_wait() -> None:
     first, second = FakeClassifier(labels=["x", "y"]), FakeClassifier(labels=["y", "x", "z"])
-    ask = asker({"first": first, "second": second})  # type: ignore[dict-item]
+    classifiers: Any = {"first": first, "second": second}
+    ask = asker(classifiers)
     values, languages = ["one", "", "two"], ["en", "en", "ko"]
-    columns = both(ask, read, lambda words: "waiting", values, ["first"] * 3, ["second"] * 3, languages)
+    columns = both(ask, classifiers, read, lambda words: "waiting", values, ["first"] * 3, ["second"] * 3, languages)
     assert first.asked == second.asked == ["one", "two"]
     assert [len(column) for column in columns] == [3] * 5
     assert [each.get("label") for each in columns[0]] == ["x, 50 %", None, "x, 50 %"]
@@ -182,8 +185,10 @@ def test_both_are_asked_once_for_all_who_wait() -> None:
 
 
 def test_a_checkpoint_that_fails_leaves_the_other_ones_answer() -> None:
-    ask = asker({"works": FakeClassifier(), "fails": FakeClassifier(error=RuntimeError("no"))})  # type: ignore[dict-item]
-    columns = both(ask, read, lambda words: "waiting", ["one"], ["works"], ["fails"], ["en"])
+    classifiers: Any = {"works": FakeClassifier(), "fails": FakeClassifier(error=RuntimeError("no"))}
+    columns = both(
+        asker(classifiers), classifiers, read, lambda words: "waiting", ["one"], ["works"], ["fails"], ["en"]
+    )
     assert columns[0][0]["label"] == "ham, 50 %"
     assert escape(English.UNEXPECTED) in columns[3][0]
     assert columns[4] == [""]

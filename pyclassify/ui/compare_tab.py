@@ -13,8 +13,9 @@ from pyclassify.ui import image_tab, text_tab
 from pyclassify.ui.answering import answer_box, shown, too_few_box
 from pyclassify.ui.asking import BATCHES_AT_ONCE, Ask, Outcome, Read, outcomes
 from pyclassify.ui.frame import Frame
+from pyclassify.ui.naming import choices, titles
 from pyclassify.ui.uploads import take_uploads_only
-from pyclassify.ui.wording import Said, fixed, words
+from pyclassify.ui.wording import LANGUAGES, Said, fixed, words
 from pyclassify.ui.wording.en import English
 
 if TYPE_CHECKING:
@@ -77,14 +78,14 @@ def _side(kind: Kind, classifiers: Mapping[str, Classifier], ask: Ask, frame: Fr
     with gr.Row(elem_classes="sides-by-side"):
         for name, label in zip(names, (_first, _second), strict=False):
             with gr.Column(min_width=320):
-                menus.append(gr.Dropdown(names, value=name, label=fixed(label)))
+                menus.append(gr.Dropdown(choices(classifiers), value=name, label=fixed(label)))
                 boxes += answer_box(classifiers, waiting=waiting)
     verdict = gr.HTML(elem_classes=["verdict", "live"], padding=False)
     behind = "" if kind == "text" else "-picture"
     frame.linked.update({f"compare.first{behind}": menus[0], f"compare.second{behind}": menus[1]})
 
     def answer(value: list[Any], first: list[str], second: list[str], language: list[str]) -> Columns:
-        return both(ask, read, waiting, value, first, second, language)
+        return both(ask, classifiers, read, waiting, value, first, second, language)
 
     if isinstance(source, gr.Textbox):
         frame.linked["compare.text"] = source
@@ -109,6 +110,7 @@ def _side(kind: Kind, classifiers: Mapping[str, Classifier], ask: Ask, frame: Fr
 
 def both(
     ask: Ask,
+    classifiers: Mapping[str, Classifier],
     read: Read,
     waiting: Said,
     values: Sequence[Any],
@@ -120,6 +122,7 @@ def both(
 
     Args:
         ask: from `asker`.
+        classifiers: by name.
         read: makes an input of a value.
         waiting: what the answers say as long as nothing was sent.
         values: what visitors sent, one each.
@@ -132,8 +135,12 @@ def both(
     """
     found = outcomes(ask, [*values, *values], [*firsts, *seconds], read)
     left, right = found[: len(values)], found[len(values) :]
-    given = zip(firsts, seconds, left, right, languages, strict=True)
-    verdicts = [_said_of_both((a, b), (first, second), words(each)) for a, b, first, second, each in given]
+    called = {code: titles(classifiers, each) for code, each in LANGUAGES.items()}
+    verdicts = []
+    for first, second, one, other, language in zip(firsts, seconds, left, right, languages, strict=True):
+        said = words(language)
+        names = called[said.CODE]
+        verdicts.append(_said_of_both((names.get(first, first), names.get(second, second)), (one, other), said))
     return *shown(left, languages, waiting=waiting)[:2], *shown(right, languages, waiting=waiting)[:2], verdicts
 
 
@@ -141,15 +148,21 @@ def verdict(names: tuple[str, str], predictions: tuple[Prediction, Prediction], 
     """Whether two checkpoints agree, and how far apart they are, in words.
 
     Args:
-        names: of the checkpoints.
-        predictions: of each.
+        names: that the checkpoints go by on the page.
+        predictions: of each, with their labels as they are called there.
         words: of the language.
     """
-    first, second = predictions
     if names[0] == names[1]:
         return words.SAME_CHECKPOINT
-    doubting = [name for name, each in zip(names, predictions, strict=True) if each.known is False]
-    return " ".join([_compared(names, first, second, words), *([words.doubted(doubting)] if doubting else [])])
+    both = list(zip(names, predictions, strict=True))
+    answering = [(name, each) for name, each in both if each.known is not False]
+    if not answering:
+        return words.NEITHER_KNOWS
+    if len(answering) == 1:
+        ((name, found),) = answering
+        (other,) = set(names) - {name}
+        return words.only(name, found.label, _share(found, found.label, words), other)
+    return _compared(names, *predictions, words)
 
 
 def _compared(names: tuple[str, str], first: Prediction, second: Prediction, words: type[English]) -> str:
@@ -176,7 +189,7 @@ def _share(prediction: Prediction, label: str, words: type[English]) -> str:
 
 
 def _said_of_both(names: tuple[str, str], found: tuple[Outcome | None, Outcome | None], words: type[English]) -> str:
-    first, second = (each.prediction if each else None for each in found)
+    first, second = (each.said_in(words) if each else None for each in found)
     return f"<p>{escape(verdict(names, (first, second), words))}</p>" if first and second else ""
 
 

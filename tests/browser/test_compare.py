@@ -37,7 +37,7 @@ def test_picture_is_answered_by_both_and_switching_keeps_it(page: Page) -> None:
     page.set_input_files("#compare-picture input[type=file]", EXAMPLES / "cat.jpg")
     said(page, "trained to tell different things apart")
     left, right = answers(page)
-    assert "animals says" in said(page, left.split(",")[0])
+    assert "“animals” says" in said(page, left.split(",")[0])
     page.get_by_role("radio", name=English.A_TEXT).check()
     page.get_by_role("textbox", name=English.TEXT).locator("visible=true").wait_for()
     assert page.locator(".verdict p:visible").count() == 0
@@ -53,7 +53,7 @@ def test_text_is_answered_by_both_as_it_is_written_and_a_link_brings_it_back(ope
     opened(page, Korean)
     page.get_by_role("radio", name=Korean.A_TEXT, exact=True).check()
     page.get_by_role("textbox", name=Korean.TEXT).locator("visible=true").fill("a good film")
-    said(page, "imdb:")
+    said(page, "‘imdb’")
     menu = page.get_by_role("combobox", name=Korean.SECOND).locator("visible=true")
     for _ in range(3):  # the answers that come meanwhile may move the open menu away from under the click
         menu.click()

@@ -58,8 +58,8 @@ class English(EnglishMany, EnglishModels):
     UNEXPECTED = (
         "Something went wrong here, and it is not your fault. Try again; if it stays, look into the server's log."
     )
-    BROKEN_HEADING = "Some checkpoints could not be loaded. The others work."
-    UNKNOWN_DATA = "Nothing is recorded about how this checkpoint was trained."
+    BROKEN_HEADING = "Some models could not be loaded. The others work."
+    UNKNOWN_DATA = "Nothing is recorded about how this model was trained."
 
     _DEVICES: ClassVar[Mapping[str, str]] = {
         "cpu": "the CPU",
@@ -78,7 +78,7 @@ class English(EnglishMany, EnglishModels):
         """What to say on a tab without a checkpoint, and the command that makes one."""
         thing = "pictures" if kind == "image" else "texts"
         own = f"Train one on labelled {thing} of your own, then start the page again:"
-        said = f"There is no checkpoint for {thing} yet. {own}"
+        said = f"There is no model for {thing} yet. {own}"
         return said, f"python -m train.{kind} --data DIR --out checkpoints/NAME"
 
     @staticmethod

@@ -13,39 +13,43 @@ class EnglishModels:
 
     # The tab that compares two checkpoints.
     COMPARE_TAB = "Compare"
-    COMPARE_INTRO = "Two checkpoints answer the same input, side by side."
+    COMPARE_INTRO = "Two models answer the same input, side by side."
     COMPARE_KIND = "Compare on"
     A_PICTURE = "A picture"
     A_TEXT = "A text"
-    FIRST = "First checkpoint"
-    SECOND = "Second checkpoint"
-    SAME_CHECKPOINT = "Both menus name the same checkpoint. Choose another one in one of them."
+    FIRST = "First model"
+    SECOND = "Second model"
+    SAME_CHECKPOINT = "Both menus name the same model. Choose another one in one of them."
 
     @staticmethod
     def too_few(kind: str, names: list[str]) -> str:
         """What to say where there are not two checkpoints of a kind, before the command that makes one."""
         thing = "pictures" if kind == "image" else "texts"
-        said = f"Comparing takes two checkpoints for {thing}, and this page has {names[0] if names else 'none'}"
+        said = f"Comparing takes two models for {thing}, and this page has {names[0] if names else 'none'}"
         said += " alone." if names else "."
         return f"{said} Train another one, then start the page again:"
 
     @staticmethod
     def agree(label: str, names: tuple[str, str], shares: tuple[str, str], apart: str) -> str:
         """Both answer with the same label."""
-        return f"They agree on {label}: {names[0]} gives it {shares[0]}, {names[1]} gives it {shares[1]}{apart}."
+        return (
+            f"They agree on {label}: \u201c{names[0]}\u201d gives it {shares[0]},"
+            f" \u201c{names[1]}\u201d gives it {shares[1]}{apart}."
+        )
 
     @staticmethod
     def disagree(answers: list[tuple[str, str, str, str]]) -> str:
         """Each answers with a label of its own: name, label, its share, and what the other gives to that label."""
         said = "; ".join(
-            f"{name} says {label} ({own}, the other gives it {other})" for name, label, own, other in answers
+            f"\u201c{name}\u201d says {label} ({own}, the other gives it {other})"
+            for name, label, own, other in answers
         )
         return f"They disagree: {said}."
 
     @staticmethod
     def unlike(answers: list[tuple[str, str, str]]) -> str:
         """They have no label in common: name, label, and its share."""
-        said = " and ".join(f"{name} says {label} ({share})" for name, label, share in answers)
+        said = " and ".join(f"\u201c{name}\u201d says {label} ({share})" for name, label, share in answers)
         return f"They were trained to tell different things apart, so they can neither agree nor disagree: {said}."
 
     @staticmethod
@@ -53,18 +57,20 @@ class EnglishModels:
         """How far two probabilities are from each other."""
         return ", less than 1 percentage point apart" if points < 1 else f", {points:.0f} percentage points apart"
 
+    NEITHER_KNOWS = "Neither of them knows this kind of input, so there are no answers to compare."
+
     @staticmethod
-    def doubted(names: list[str]) -> str:
-        """Which of the two do not know such an input."""
-        return f"{' and '.join(names)} would rather not answer: it is not like the training data."
+    def only(name: str, label: str, share: str, other: str) -> str:
+        """One answers, and the other does not know such an input."""
+        return (
+            f"Only \u201c{name}\u201d answers: {label}, {share}. \u201c{other}\u201d does not know this kind of input."
+        )
 
     NO_SHARE = "nothing, not having this label"
 
     # The tab with a card for each checkpoint.
     MODELS_TAB = "Models"
-    MODELS_INTRO = (
-        "What is known of each checkpoint on this page. Scores are of test data, which it did not learn from."
-    )
+    MODELS_INTRO = "What is known of each model on this page. Scores are of test data, which it did not learn from."
     SCORES = "How good it is"
     CONFUSION = "What it mixes up"
     CONFUSION_CAPTION = "Answers to the test data, by their true label"
@@ -117,13 +123,11 @@ class EnglishModels:
         low, high = row["accuracy_interval"]
         said = f"A simple program on the same data ({row['name']}) is right on {percent(row['accuracy'])}"
         said += f" ({percent(low)} to {percent(high)})."
-        counts = (
-            f"{row['only_ours']:,} examples only this checkpoint gets right, {row['only_other']:,} only the program"
-        )
+        counts = f"{row['only_ours']:,} examples only this model gets right, {row['only_other']:,} only the program"
         verdicts = {
             None: "They were not shown to differ",
-            True: "The checkpoint is better, and hardly by chance",
-            False: "The checkpoint is worse, and hardly by chance",
+            True: "The model is better, and hardly by chance",
+            False: "The model is worse, and hardly by chance",
         }
         return f"{said} {verdicts[is_better]}: {counts}."
 

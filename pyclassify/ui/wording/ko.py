@@ -54,8 +54,8 @@ class Korean(KoreanMany, KoreanModels, English):
     HEIC = "HEIC와 AVIF 사진은 읽을 수 없습니다. JPEG나 PNG로 저장해서 다시 해 보세요."
     UNKNOWN_PICTURE = "읽을 수 있는 사진 파일이 아닙니다. JPEG, PNG, WebP, GIF, BMP, TIFF 사진을 읽을 수 있습니다."
     UNEXPECTED = "여기에서 문제가 생겼습니다. 잘못하신 것이 아닙니다. 다시 해 보고, 계속되면 서버의 로그를 보세요."
-    BROKEN_HEADING = "불러오지 못한 체크포인트가 있습니다. 나머지는 그대로 쓸 수 있습니다."
-    UNKNOWN_DATA = "이 체크포인트를 어떻게 학습했는지 기록이 없습니다."
+    BROKEN_HEADING = "불러오지 못한 모델이 있습니다. 나머지는 그대로 쓸 수 있습니다."
+    UNKNOWN_DATA = "이 모델을 어떻게 학습했는지 기록이 없습니다."
 
     _DEVICES: ClassVar[Mapping[str, str]] = {"cpu": "CPU", "cuda": "GPU", "mps": "Apple GPU", "xpu": "Intel GPU"}
 
@@ -114,7 +114,7 @@ class Korean(KoreanMany, KoreanModels, English):
     def no_checkpoint(kind: str) -> tuple[str, str]:
         """What to say on a tab without a checkpoint, and the command that makes one."""
         thing = "사진을" if kind == "image" else "글을"
-        said = f"{thing} 분류할 체크포인트가 아직 없습니다. 라벨이 있는 자료로 학습한 다음 페이지를 다시 여세요:"
+        said = f"{thing} 분류할 모델이 아직 없습니다. 라벨이 있는 자료로 학습한 다음 페이지를 다시 여세요:"
         return said, English.no_checkpoint(kind)[1]
 
     @staticmethod

@@ -14,39 +14,38 @@ class KoreanModels(EnglishModels):
 
     # The tab that compares two checkpoints.
     COMPARE_TAB = "비교"
-    COMPARE_INTRO = "두 체크포인트가 같은 입력에 나란히 답합니다."
+    COMPARE_INTRO = "두 모델이 같은 입력에 나란히 답합니다."
     COMPARE_KIND = "무엇으로 비교할까요?"
     A_PICTURE = "사진"
     A_TEXT = "글"
-    FIRST = "첫 번째 체크포인트"
-    SECOND = "두 번째 체크포인트"
-    SAME_CHECKPOINT = "두 메뉴에서 같은 체크포인트를 골랐습니다. 한쪽을 다른 것으로 바꿔 주세요."
+    FIRST = "첫 번째 모델"
+    SECOND = "두 번째 모델"
+    SAME_CHECKPOINT = "두 메뉴에서 같은 모델을 골랐습니다. 한쪽을 다른 것으로 바꿔 주세요."
 
     @staticmethod
     def too_few(kind: str, names: list[str]) -> str:
         """What to say where there are not two checkpoints of a kind, before the command that makes one."""
         thing = "사진을" if kind == "image" else "글을"
         there = f"이 페이지에는 {names[0]} 하나뿐입니다" if names else "이 페이지에는 아직 없습니다"
-        said = f"비교하려면 {thing} 분류하는 체크포인트가 두 개 있어야 하는데, {there}."
+        said = f"비교하려면 {thing} 분류하는 모델이 두 개 있어야 하는데, {there}."
         return f"{said} 하나 더 학습한 다음 페이지를 다시 여세요:"
 
     @staticmethod
     def agree(label: str, names: tuple[str, str], shares: tuple[str, str], apart: str) -> str:
         """Both answer with the same label."""
-        return (
-            f"둘 다 같은 답입니다: {label}. 확률은 {names[0]} {shares[0]}, {names[1]} {shares[1]}{apart or '입니다'}."
-        )
+        given = f"‘{names[0]}’ {shares[0]}, ‘{names[1]}’ {shares[1]}{apart or '입니다'}"
+        return f"둘 다 같은 답입니다: {label}. 확률은 {given}."
 
     @staticmethod
     def disagree(answers: list[tuple[str, str, str, str]]) -> str:
         """Each answers with a label of its own: name, label, its share, and what the other gives to that label."""
-        said = ", ".join(f"{name}: {label}({own}, 다른 쪽은 {other})" for name, label, own, other in answers)
+        said = ", ".join(f"‘{name}’: {label}({own}, 다른 쪽은 {other})" for name, label, own, other in answers)
         return f"서로 답이 다릅니다. {said}."
 
     @staticmethod
     def unlike(answers: list[tuple[str, str, str]]) -> str:
         """They have no label in common: name, label, and its share."""
-        said = ", ".join(f"{name}: {label}({share})" for name, label, share in answers)
+        said = ", ".join(f"‘{name}’: {label}({share})" for name, label, share in answers)
         return f"서로 다른 것을 구분하도록 학습해서 답이 같은지 다른지 말할 수 없습니다. {said}."
 
     @staticmethod
@@ -54,16 +53,18 @@ class KoreanModels(EnglishModels):
         """How far two probabilities are from each other."""
         return ", 차이는 1%포인트 미만입니다" if points < 1 else f", 차이는 {points:.0f}%포인트입니다"
 
+    NEITHER_KNOWS = "둘 다 모르는 종류의 입력이라 비교할 답이 없습니다."
+
     @staticmethod
-    def doubted(names: list[str]) -> str:
-        """Which of the two do not know such an input."""
-        return f"모르겠다고 답한 체크포인트: {', '.join(names)}. 학습한 것과 비슷하지 않은 입력입니다."
+    def only(name: str, label: str, share: str, other: str) -> str:
+        """One answers, and the other does not know such an input."""
+        return f"‘{name}’만 답합니다: {label}, {share}. ‘{other}’에는 학습한 것과 비슷하지 않은 입력입니다."
 
     NO_SHARE = "이 라벨을 모름"
 
     # The tab with a card for each checkpoint.
     MODELS_TAB = "모델"
-    MODELS_INTRO = "이 페이지의 체크포인트를 하나씩 소개합니다. 점수는 학습에 쓰지 않은 시험 자료로 쟀습니다."
+    MODELS_INTRO = "이 페이지의 모델을 하나씩 소개합니다. 점수는 학습에 쓰지 않은 시험 자료로 쟀습니다."
     SCORES = "얼마나 잘 맞히나요?"
     CONFUSION = "무엇을 헷갈리나요?"
     CONFUSION_CAPTION = "시험 자료에 대한 답, 정답 라벨별"
@@ -114,11 +115,11 @@ class KoreanModels(EnglishModels):
         low, high = row["accuracy_interval"]
         said = f"같은 자료로 만든 간단한 프로그램({row['name']})은 {percent(row['accuracy'])}를 맞힙니다"
         said += f"({percent(low)}에서 {percent(high)})."
-        counts = f"이 체크포인트만 맞힌 것 {row['only_ours']:,}개, 그 프로그램만 맞힌 것 {row['only_other']:,}개"
+        counts = f"이 모델만 맞힌 것 {row['only_ours']:,}개, 그 프로그램만 맞힌 것 {row['only_other']:,}개"
         verdicts = {
             None: "둘 사이의 차이는 확인되지 않았습니다",
-            True: "이 체크포인트가 더 낫고, 우연으로 보기 어렵습니다",
-            False: "이 체크포인트가 더 못하고, 우연으로 보기 어렵습니다",
+            True: "이 모델가 더 낫고, 우연으로 보기 어렵습니다",
+            False: "이 모델가 더 못하고, 우연으로 보기 어렵습니다",
         }
         return f"{said} {verdicts[is_better]}({counts})."
 
