@@ -20,7 +20,7 @@ from pyclassify.errors import InputError
 from pyclassify.many import reading, running, tables, writing
 from pyclassify.many.asking import predict_each
 from pyclassify.many.reading import Source, Upload, sources
-from pyclassify.many.spool import LABEL, ORDERS, PROBLEMS, UNSURE, Row, Spool
+from pyclassify.many.spool import LABEL, ORDERS, PROBLEMS, UNKNOWN, UNSURE, Row, Spool
 from pyclassify.many.thumbnails import thumbnails
 
 LABELS = ("bad", "good")
@@ -70,7 +70,7 @@ def _texts(folder: Path, name: str, content: str | bytes, column: str = "text") 
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     source = Source(name, path)
     with source.open() as file:
-        return list(tables.texts(file, source, column))
+        return [(line, text) for line, text, _ in tables.texts(file, source, column)]
 
 
 @given(rows=st.lists(st.tuples(st.text(), st.text()), max_size=12), mark=st.sampled_from(",;\t"))
@@ -264,8 +264,11 @@ def test_the_spool_filters_counts_and_sorts_over_all_rows(tmp_path: Path) -> Non
     spool = _run(tmp_path, path, column="text")
     counts = spool.counts()
     assert (counts.rows, counts.problems) == (8, 1)
-    assert sum(counts.labels.values()) + counts.problems == counts.rows
-    assert counts.unsure == spool.count(UNSURE) == sum(row.unsure for row in spool.all_rows()) == 3
+    assert sum(counts.labels.values()) + counts.unknown + counts.problems == counts.rows
+    assert counts.unsure == spool.count(UNSURE) == sum(row.unsure for row in spool.all_rows()) == 2
+    assert counts.unknown == spool.count(UNKNOWN) == sum(row.unknown for row in spool.all_rows()) == 1
+    assert [row.text for row in spool.read(UNKNOWN)] == ["what is this??"]
+    assert not any(row.unknown for label in LABELS for row in spool.read(LABEL, label))
     assert [row.text for row in spool.read(PROBLEMS)] == ["refuse"]
     assert {row.label for row in spool.read(LABEL, "good")} == {"good"}
     for order in ORDERS:
@@ -275,8 +278,36 @@ def test_the_spool_filters_counts_and_sorts_over_all_rows(tmp_path: Path) -> Non
     assert [row.probability for row in spool.read(order="probability")][:-1] == sorted(
         row.probability for row in spool.all_rows() if not row.problem
     )
+    assert [*spool.each(PROBLEMS)] == spool.read(PROBLEMS)
+    assert [*spool.each(order="label", descending=True)] == spool.read(order="label", descending=True)
     with pytest.raises(ValueError, match="sorted by"):
         spool.read(order="id; DROP TABLE rows")
+
+
+def test_what_stands_beside_the_texts_is_taken_home_with_them(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,text,label\n=7,good,x\n-8,,y\n", encoding="utf-8")
+    lines = [
+        {"text": "bad", "id": 9, "more": [1, None]},
+        {"text": "x" * 18, "\ud800": "\udfff", "big": 2**70},
+        {"id": 1},
+    ]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines), encoding="utf-8")
+    spool = _run(tmp_path, tmp_path / "t.csv", tmp_path / "t.jsonl", column="text")
+    writing.write_csv(spool, tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(encoding="utf-8-sig", newline="") as file:
+        cells = list(csv.DictReader(file))
+    assert [row["id"] for row in cells] == ["'=7", "-8", "9", "", "1"]
+    assert [row["input_label"] for row in cells] == ["x", "y", "", "", ""]
+    assert [row["more"] for row in cells][2] == "[1, null]"
+    assert [row["big"] for row in cells][3] == str(2**70)
+    writing.write_json(spool, tmp_path / "out.json", spool.each(LABEL, "good", order="name"))
+    found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert {row["label"] for row in found} == {"good"}
+    assert len(found) == spool.counts().labels["good"]
+    everything = [writing.as_dict(row, LABELS) for row in spool.all_rows()]
+    assert everything[0]["input"] == {"id": "=7", "label": "x"}
+    assert everything[2]["input"] == {"id": 9, "more": "[1, null]"}
+    assert everything[3]["input"]["?"] == "?"  # half characters are none
 
 
 def test_the_files_hold_every_row_and_no_formula(tmp_path: Path) -> None:

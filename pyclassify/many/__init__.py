@@ -3,7 +3,7 @@
 from pyclassify.many.asking import predict_each
 from pyclassify.many.reading import TABLES, Source, Upload, sources
 from pyclassify.many.running import PICTURES_PER_BATCH, TEXTS_PER_BATCH, Answer, Progress, run
-from pyclassify.many.spool import ALL, LABEL, ORDERS, PROBLEMS, UNSURE, Counts, Row, Spool
+from pyclassify.many.spool import ALL, LABEL, ORDERS, PROBLEMS, UNKNOWN, UNSURE, Counts, Row, Spool
 from pyclassify.many.tables import columns, guess_column
 from pyclassify.many.thumbnails import SIDE_PX, thumbnails
 from pyclassify.many.writing import as_dict, write_csv, write_json
@@ -17,6 +17,7 @@ __all__ = [
     "SIDE_PX",
     "TABLES",
     "TEXTS_PER_BATCH",
+    "UNKNOWN",
     "UNSURE",
     "Answer",
     "Counts",

@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -106,8 +106,8 @@ def _answered(batch: Sequence[Item], answer: Answer, labels: Sequence[str]) -> l
 
 def _row(row: Row, found: Prediction | str, labels: Sequence[str]) -> Row:
     if isinstance(found, str):
-        return Row(row.name, row.text, row.path, row.entry, problem=found)
-    return answered(found, labels, name=row.name, text=row.text, path=row.path, entry=row.entry)
+        return replace(row, problem=found)
+    return answered(found, labels, row)
 
 
 def pictures(uploads: Sequence[Upload], spare: Path) -> Iterator[Item]:
@@ -168,13 +168,13 @@ def _table(source: Source, column: str, before: int) -> Iterator[Item]:
     try:
         wanted = column or guess_column(source)
         with source.open() as file:
-            for line, text in texts(file, source, wanted):
+            for line, text, others in texts(file, source, wanted):
                 read = before + min(source.size, file.tell())
                 name = f"{source.name} line {line}"
                 if isinstance(text, BadRow):
-                    yield Item(Row(name, problem=f"{text}."), None, read)
+                    yield Item(Row(name, problem=f"{text}.", others=others), None, read)
                 else:
-                    yield Item(Row(name, text), text, read)
+                    yield Item(Row(name, text, others=others), text, read)
     except InputError as error:
         yield Item(Row(source.name, problem=str(error)), None, before + source.size)
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:

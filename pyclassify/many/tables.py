@@ -11,7 +11,7 @@ import io
 import json
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import IO
+from typing import IO, Any
 
 from pyclassify.errors import InputError
 from pyclassify.many.reading import Source
@@ -29,6 +29,9 @@ _SAMPLE_ROWS = 50
 _LAST = "\0last\0"
 """A line after the last one that no table holds: read as a row of its own, every quotation mark is closed."""
 
+_LARGEST_EXACT = 2**53
+"""Of whole numbers, in the programs that read all numbers as floating point."""
+
 _PLAIN = (".txt",)
 _OBJECTS = (".jsonl", ".ndjson", ".json")
 _TOO_LONG = f"more than {MAX_LINE:,} characters in one line"
@@ -41,6 +44,8 @@ class BadRow(str):
 Cells = list[str] | dict[str, object] | BadRow
 Records = Iterator[tuple[int, Cells]]
 """The number of a row's first line, from 1, and what is in it."""
+
+Found = Iterator[tuple[int, "str | BadRow", dict[str, Any]]]
 
 
 def columns(source: Source) -> tuple[str, ...]:
@@ -76,8 +81,8 @@ def guess_column(source: Source) -> str:
     return max(names, key=lambda name: sum(len(texts.get(name, "")) for texts in found))
 
 
-def texts(file: IO[bytes], source: Source, column: str = "") -> Iterator[tuple[int, str | BadRow]]:
-    """The line that each row begins in, and its text or why it has none.
+def texts(file: IO[bytes], source: Source, column: str = "") -> Found:
+    """The line that each row begins in, its text or why it has none, and what stands beside the text, by column.
 
     Args:
         file: the open source.
@@ -90,15 +95,16 @@ def texts(file: IO[bytes], source: Source, column: str = "") -> Iterator[tuple[i
     records = _records(file, source)
     if source.suffix in _PLAIN:
         for line, cells in records:
-            yield line, cells if isinstance(cells, BadRow) else _usable(next(iter(cells)))
+            yield line, cells if isinstance(cells, BadRow) else _usable(next(iter(cells))), {}
     elif source.suffix in _OBJECTS:
         for line, cells in records:
-            yield line, cells if isinstance(cells, BadRow) else _of_object(cells, column)
+            others = _beside(cells.items(), column) if isinstance(cells, dict) else {}
+            yield line, cells if isinstance(cells, BadRow) else _of_object(cells, column), others
     else:
         yield from _of_cells(records, source, column)
 
 
-def _of_cells(records: Records, source: Source, column: str) -> Iterator[tuple[int, str | BadRow]]:
+def _of_cells(records: Records, source: Source, column: str) -> Found:
     names = _columns(records)
     if column not in names:
         there = ", ".join(f"'{name[:40]}'" for name in names[:20])
@@ -106,12 +112,30 @@ def _of_cells(records: Records, source: Source, column: str) -> Iterator[tuple[i
     at = names.index(column)
     for line, cells in records:
         if isinstance(cells, BadRow):
-            yield line, cells
+            yield line, cells, {}
         elif len(cells) != len(names):
             counted = f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'}"
-            yield line, BadRow(f"{counted} instead of {len(names)}")
+            yield line, BadRow(f"{counted} instead of {len(names)}"), {}
         else:
-            yield line, _usable(list(cells)[at])
+            filled = list(cells)
+            beside = [pair for n, pair in enumerate(zip(names, filled, strict=True)) if n != at]
+            yield line, _usable(filled[at]), dict(beside)
+
+
+def _beside(pairs: Iterable[tuple[str, object]], column: str) -> dict[str, Any]:
+    return {name: _plain(cell) for name, cell in pairs if name != column}
+
+
+def _plain(cell: object) -> str | int | float | bool | None:
+    """What any reader of JSON takes; the rest as it is written."""
+    if cell is None or isinstance(cell, (str, bool)):
+        return cell
+    if isinstance(cell, (int, float)) and abs(cell) < _LARGEST_EXACT:
+        return cell
+    try:
+        return json.dumps(cell, ensure_ascii=False)
+    except RecursionError:
+        return None
 
 
 def _of_object(cells: object, column: str) -> str | BadRow:
