@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,10 @@ import gradio_client
 import pytest
 
 import app
-from pyclassify.many import Row
-from pyclassify.ui import many_work
-from pyclassify.ui.many_view import turned
-from pyclassify.ui.runs import Runs, View
+from pyclassify.many import Row, Spool, Upload
+from pyclassify.ui import many_endpoint
+from pyclassify.ui.many_view import filters, table, turned
+from pyclassify.ui.runs import Runs, View, keep
 from pyclassify.ui.wording.en import English
 from pyclassify.ui.wording.ko import Korean
 from tests.fakes import FakeClassifier, write_text_checkpoint
@@ -39,6 +41,44 @@ def test_nothing_of_a_run_stays_when_its_visitor_leaves() -> None:
     assert root.is_dir()
     del runs
     assert not root.exists()
+
+
+def test_a_run_keeps_its_files_when_the_uploads_are_deleted(tmp_path: Path) -> None:
+    runs, upload = Runs(), tmp_path / "upload.csv"
+    upload.write_text("text\ngood\n", encoding="utf-8")
+    run = runs.begin("a", FakeClassifier())  # type: ignore[arg-type]
+    (kept,) = keep([Upload("reviews/mine.csv", upload)], run.folder)
+    upload.unlink()
+    assert kept.name == "reviews/mine.csv"
+    assert kept.path.read_text(encoding="utf-8") == "text\ngood\n"
+    runs.end(run)
+    runs.forget("a")
+    assert not kept.path.exists()
+
+
+def test_what_is_not_known_is_no_answer(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool.db", ("neg", "pos"))
+    sure = {"label": "pos", "probability": 0.97, "shares": (0.03, 0.97)}
+    spool.add(
+        [
+            Row("a", "known", labels_set=("pos",), known=True, **sure),  # type: ignore[arg-type]
+            Row("b", "between", labels_set=("pos", "neg"), known=True, **sure),  # type: ignore[arg-type]
+            Row("c", "unlike", labels_set=("pos",), known=False, **sure),  # type: ignore[arg-type]
+        ]
+    )
+    names, counts = {"pos": "positive", "neg": "negative"}, spool.counts()
+    choices = dict(filters(counts, names, English))
+    assert choices == {
+        "All (3)": "all",
+        "positive (2)": "label:pos",
+        f"{English.MANY_UNSURE} (1)": "unsure",
+        f"{English.MANY_UNKNOWN} (1)": "unknown",
+    }
+    html = table(spool, View(), names, English)
+    cells = [re.findall("<td>([^<]*)</td>", each) for each in html.split("<tr")[2:]]
+    assert cells[0] == ["positive", "97 %", "–", English.MANY_SURE]
+    assert cells[1] == ["positive", "97 %", "negative", English.MANY_UNSURE]
+    assert cells[2] == [escape(English.many_nearest("positive")), "–", "–", escape(English.MANY_UNKNOWN)]
 
 
 def test_old_runs_are_deleted() -> None:
@@ -114,7 +154,7 @@ def test_programs_send_files_and_get_rows(page: str, tmp_path: Path, monkeypatch
         assert found["counts"]["problems"] == 1
         assert found["note"] == ""
         assert sum(found["rows"][0]["probabilities"].values()) == pytest.approx(1)
-        monkeypatch.setattr(many_work, "MAX_ROWS", 300)
+        monkeypatch.setattr(many_endpoint, "MAX_ROWS", 300)
         found = _ask(client, table, language="ko")
         assert len(found["rows"]) == 300
         assert "300" in found["note"]

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 from pyclassify.errors import InputError
+from pyclassify.many.beside import beside
 from pyclassify.many.reading import Source
 from pyclassify.text.encodings import guess, is_binary, is_damaged
 
@@ -28,9 +29,6 @@ _BLOCK = 1_000_000
 _SAMPLE_ROWS = 50
 _LAST = "\0last\0"
 """A line after the last one that no table holds: read as a row of its own, every quotation mark is closed."""
-
-_LARGEST_EXACT = 2**53
-"""Of whole numbers, in the programs that read all numbers as floating point."""
 
 _PLAIN = (".txt",)
 _OBJECTS = (".jsonl", ".ndjson", ".json")
@@ -98,7 +96,7 @@ def texts(file: IO[bytes], source: Source, column: str = "") -> Found:
             yield line, cells if isinstance(cells, BadRow) else _usable(next(iter(cells))), {}
     elif source.suffix in _OBJECTS:
         for line, cells in records:
-            others = _beside(cells.items(), column) if isinstance(cells, dict) else {}
+            others = beside(cells.items(), column) if isinstance(cells, dict) else {}
             yield line, cells if isinstance(cells, BadRow) else _of_object(cells, column), others
     else:
         yield from _of_cells(records, source, column)
@@ -118,24 +116,8 @@ def _of_cells(records: Records, source: Source, column: str) -> Found:
             yield line, BadRow(f"{counted} instead of {len(names)}"), {}
         else:
             filled = list(cells)
-            beside = [pair for n, pair in enumerate(zip(names, filled, strict=True)) if n != at]
-            yield line, _usable(filled[at]), dict(beside)
-
-
-def _beside(pairs: Iterable[tuple[str, object]], column: str) -> dict[str, Any]:
-    return {name: _plain(cell) for name, cell in pairs if name != column}
-
-
-def _plain(cell: object) -> str | int | float | bool | None:
-    """What any reader of JSON takes; the rest as it is written."""
-    if cell is None or isinstance(cell, (str, bool)):
-        return cell
-    if isinstance(cell, (int, float)) and abs(cell) < _LARGEST_EXACT:
-        return cell
-    try:
-        return json.dumps(cell, ensure_ascii=False)
-    except RecursionError:
-        return None
+            pairs = [pair for n, pair in enumerate(zip(names, filled, strict=True)) if n != at]
+            yield line, _usable(filled[at]), dict(pairs)
 
 
 def _of_object(cells: object, column: str) -> str | BadRow:

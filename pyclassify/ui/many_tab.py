@@ -11,6 +11,7 @@ from pyclassify.ui import many_view
 from pyclassify.ui.answering import checkpoint_menu
 from pyclassify.ui.asking import Ask
 from pyclassify.ui.frame import Frame
+from pyclassify.ui.many_endpoint import files_endpoint
 from pyclassify.ui.many_work import Parts, Work
 from pyclassify.ui.runs import Runs
 from pyclassify.ui.uploads import FILE_META, take_uploads_only
@@ -52,12 +53,15 @@ def many_tab(page: gr.Blocks, classifiers: Mapping[str, Classifier], ask: Ask, f
 def _draw(classifiers: Mapping[str, Classifier], frame: Frame) -> Parts:
     gr.HTML(fixed(lambda words: f'<p class="many-hint">{words.MANY_HINT}</p>'), padding=False)
     with gr.Row(elem_classes="sides"):
-        with gr.Column(min_width=320):
+        with gr.Column(min_width=320), gr.Column():  # together on a phone as well
             files = gr.File(
                 label=fixed(lambda words: words.MANY_FILES), file_count="multiple", height=220, elem_id="many-files"
             )
             folder = gr.UploadButton(
-                str(fixed(lambda words: words.MANY_FOLDER)), file_count="directory", size="sm", elem_id="many-folder"
+                str(fixed(lambda words: words.MANY_FOLDER)),
+                file_count="directory",
+                size="sm",
+                elem_id="many-folder",
             )
         with gr.Column(min_width=320):
             menu = checkpoint_menu(classifiers, frame.language)
@@ -74,16 +78,17 @@ def _draw(classifiers: Mapping[str, Classifier], frame: Frame) -> Parts:
                 example = gr.Button(fixed(lambda words: words.MANY_EXAMPLE), elem_id="many-example")
     progress = gr.HTML(padding=False, elem_id="many-progress")
     said = gr.HTML(padding=False, elem_classes="live", elem_id="many-said")
-    counts = gr.HTML(padding=False, elem_id="many-counts")
-    show = gr.Dropdown([], label=fixed(lambda words: words.MANY_SHOW), visible=False, elem_id="many-show")
+    show = gr.Radio([], label=fixed(lambda words: words.MANY_SHOW), visible=False, elem_id="many-show")
+    pick = gr.Dropdown([], label=fixed(lambda words: words.MANY_SHOW), visible=False, elem_id="many-pick")
     table = gr.HTML(padding=False, js_on_load=many_view.CLICKS, elem_id="many-table")
-    with gr.Row():
-        csv = gr.Button(fixed(lambda words: words.MANY_CSV), visible=False, size="sm", elem_id="many-csv")
-        as_json = gr.Button(fixed(lambda words: words.MANY_JSON), visible=False, size="sm", elem_id="many-json")
+    with gr.Row(elem_id="many-downloads"):
+        downloads = {
+            (form, shown): gr.Button(visible=False, size="sm", elem_id=f"many-{form}{'-shown' if shown else ''}")
+            for shown in (False, True)
+            for form in many_view.FORMS
+        }
     file = gr.File(visible="hidden", interactive=False)
-    return Parts(
-        files, folder, menu, column, start, stop, example, progress, said, counts, show, table, csv, as_json, file
-    )
+    return Parts(files, folder, menu, column, start, stop, example, progress, said, show, pick, table, downloads, file)
 
 
 _IN_LINE: dict[str, Any] = {"concurrency_id": "many", "concurrency_limit": AT_ONCE, "preprocess": False}
@@ -93,8 +98,8 @@ _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"
 def _running_events(work: Work, frame: Frame) -> list[Dependency]:
     parts = work.parts
     shown = [
-        *(parts.progress, parts.said, parts.counts, parts.show, parts.table),
-        *(parts.csv, parts.json, parts.start, parts.example, parts.stop),
+        *(parts.progress, parts.said, parts.show, parts.pick, parts.table),
+        *(*parts.downloads.values(), parts.start, parts.example, parts.stop),
     ]
     given = [parts.files, parts.menu, parts.column, frame.language]
     return [
@@ -104,7 +109,7 @@ def _running_events(work: Work, frame: Frame) -> list[Dependency]:
         parts.files.change(
             work.offered,
             [parts.files, parts.menu, frame.language],
-            [parts.column, parts.menu, parts.said],
+            [parts.column, parts.menu, parts.said, *work.of_a_run],
             preprocess=False,
             **_QUIET,
         ),
@@ -121,17 +126,19 @@ _SAVE = """(file) => {
 
 def _looking_events(work: Work, frame: Frame) -> list[Dependency]:
     parts, language = work.parts, frame.language
+    filtered = [parts.table, *parts.downloads.values()]
     events = [
-        parts.show.input(work.filtered, [parts.show, language], parts.table, preprocess=False, **_QUIET),
-        language.input(
-            work.spoken, language, [parts.said, parts.counts, parts.show, parts.table], preprocess=False, **_QUIET
+        *(
+            each.input(work.filtered, [each, language], filtered, preprocess=False, **_QUIET)
+            for each in (parts.show, parts.pick)
         ),
+        language.input(work.spoken, language, [parts.said, *work.of_a_run], preprocess=False, **_QUIET),
         parts.table.click(work.turned, [language], parts.table, preprocess=False, **_QUIET),
     ]
-    for form, button in (("csv", parts.csv), ("json", parts.json)):
+    for (form, shown), button in parts.downloads.items():
 
-        def written(request: gr.Request, form: str = form) -> str | None:
-            return work.written(form, request)
+        def written(request: gr.Request, form: str = form, shown: bool = shown) -> str | None:
+            return work.written(form, request, shown=shown)
 
         made = button.click(written, None, parts.file, **_QUIET)
         events += [made, made.then(None, parts.file, None, js=_SAVE, **_QUIET)]
@@ -142,7 +149,7 @@ def _endpoint(work: Work, frame: Frame) -> Dependency:
     parts = work.parts
     endpoint: Dependency = gr.on(
         [],
-        work.classify_files,
+        files_endpoint(work),
         [parts.files, parts.menu, parts.column, frame.language],
         gr.JSON(visible=False),
         api_name="classify_files",

@@ -1,18 +1,31 @@
-"""What a run looks like: progress, counts and a table with a page of its rows, as HTML."""
+"""What a run looks like: progress, filters with counts and a table with a page of its rows, as HTML."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
-from pyclassify.many import LABEL, PROBLEMS, UNSURE, Counts, Progress, Row, Spool, thumbnails
+from pyclassify.many import (
+    ALL,
+    LABEL,
+    PROBLEMS,
+    UNKNOWN,
+    UNSURE,
+    Counts,
+    Progress,
+    Row,
+    Spool,
+    thumbnails,
+    write_csv,
+    write_json,
+)
 from pyclassify.message import percent
 from pyclassify.ui.runs import View
 from pyclassify.ui.wording.en import English
 
 ROWS_SHOWN = 50
-LABELS_COUNTED = 12
+FORMS = {"csv": write_csv, "json": write_json}
 TEXT_SHOWN = 300
 
 # Headings and the buttons for the pages are the only ones in the table; a click says what it is for.
@@ -35,26 +48,34 @@ def progress(step: Progress, words: type[English]) -> str:
     return f'<div class="many-progress">{bar}<p>{escape(said)}</p></div>'
 
 
-def summary(counts: Counts, words: type[English]) -> str:
-    """How many rows are unsure, have a problem, and are of each label, the most frequent first."""
+def filters(counts: Counts, names: Mapping[str, str], words: type[English]) -> list[tuple[str, str]]:
+    """What may be shown, with how many rows there are of it, and the value that is sent for it.
+
+    Args:
+        counts: of all rows.
+        names: of the labels, the most frequent of which come first.
+        words: of the language.
+    """
     ranked = sorted(counts.labels.items(), key=lambda pair: -pair[1])
-    shown = [(words.MANY_UNSURE, counts.unsure), (words.MANY_PROBLEMS, counts.problems), *ranked[:LABELS_COUNTED]]
-    items = [f"<li><span>{escape(name)}</span> <strong>{count:,}</strong></li>" for name, count in shown]
-    if len(ranked) > LABELS_COUNTED:
-        items.append(f"<li>{escape(words.many_more(len(ranked) - LABELS_COUNTED))}</li>")
-    return f'<ul class="many-counts">{"".join(items)}</ul>'
+    there = [
+        (words.MANY_ALL, ALL, counts.rows),
+        *((names.get(label, label), f"{LABEL}:{label}", count) for label, count in ranked),
+        (words.MANY_UNSURE, UNSURE, counts.unsure),
+        (words.MANY_UNKNOWN, UNKNOWN, counts.unknown),
+        (words.MANY_PROBLEMS, PROBLEMS, counts.problems),
+    ]
+    return [(f"{name} ({count:,})", value) for name, value, count in there if count or value == ALL]
 
 
-def filters(counts: Counts, words: type[English]) -> list[tuple[str, str]]:
-    """What may be shown, with how many rows there are of it, and the value that is sent for it."""
-    fixed = [(words.MANY_ALL, "", counts.rows), (words.MANY_UNSURE, UNSURE, counts.unsure)]
-    fixed.append((words.MANY_PROBLEMS, PROBLEMS, counts.problems))
-    labels = [(label, f"{LABEL}:{label}", count) for label, count in counts.labels.items()]
-    return [(f"{name} ({count:,})", value) for name, value, count in [*fixed, *labels]]
+def table(spool: Spool, view: View, names: Mapping[str, str], words: type[English]) -> str:
+    """The page of rows that the view names; the headings sort all rows, not only those that are shown.
 
-
-def table(spool: Spool, view: View, words: type[English]) -> str:
-    """The page of rows that the view names; the headings sort all rows, not only those that are shown."""
+    Args:
+        spool: with all rows.
+        view: its page is changed where there is none of that number.
+        names: of the labels.
+        words: of the language.
+    """
     total = spool.count(view.which, view.label)
     view.page = max(0, min(view.page, (total - 1) // ROWS_SHOWN))
     first = view.page * ROWS_SHOWN
@@ -65,14 +86,15 @@ def table(spool: Spool, view: View, words: type[English]) -> str:
         return f'<p class="many-empty">{escape(words.MANY_EMPTY)}</p>'
     pictures = any(row.path for row in rows)
     body = "".join(
-        _row(row, small, pictures, words)
+        _row(row, small, pictures, names, words)
         for row, small in zip(rows, thumbnails(rows) if pictures else [b""] * len(rows), strict=True)
     )
     head = ("<th></th>" if pictures else "") + "".join(_headings(view, words))
     pages = _pages(first, len(rows), total, words)
     caption = f"<caption>{escape(words.MANY_TABLE)}</caption>"
+    legend = f'<p class="many-legend">{escape(words.MANY_LEGEND)}</p>'
     whole = f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="many-table" tabindex="0">{whole}</div>{pages}'
+    return f'{legend}<div class="many-table" tabindex="0">{whole}</div>{pages}'
 
 
 def _headings(view: View, words: type[English]) -> list[str]:
@@ -94,7 +116,7 @@ def _headings(view: View, words: type[English]) -> list[str]:
     return found
 
 
-def _row(row: Row, small: bytes, pictures: bool, words: type[English]) -> str:
+def _row(row: Row, small: bytes, pictures: bool, names: Mapping[str, str], words: type[English]) -> str:
     picture = ""
     if pictures:
         source = f"data:image/jpeg;base64,{base64.b64encode(small).decode()}"
@@ -104,10 +126,28 @@ def _row(row: Row, small: bytes, pictures: bool, words: type[English]) -> str:
     first = f'<td class="name" title="{escape(row.name)}">{escape(shown)}</td>'
     if row.problem:
         return f'<tr>{picture}{first}<td class="problem" colspan="4">{escape(words.sentence(row.problem))}</td></tr>'
-    known = "–" if row.known is None else words.MANY_YES if row.known else words.MANY_NO
-    cells = [row.label, percent(row.probability, language=words.CODE), ", ".join(row.labels_set) or "–", known]
-    mark = ' class="unsure"' if row.unsure else ""
+    cells = [_answer(row, names, words), _share(row, words), _others(row, names), _sort(row, words)]
+    mark = ' class="unknown"' if row.unknown else ' class="unsure"' if row.unsure else ""
     return f"<tr{mark}>{picture}{first}{''.join(f'<td>{escape(each)}</td>' for each in cells)}</tr>"
+
+
+def _answer(row: Row, names: Mapping[str, str], words: type[English]) -> str:
+    label = names.get(row.label, row.label)
+    return words.many_nearest(label) if row.unknown else label
+
+
+def _share(row: Row, words: type[English]) -> str:
+    # a share of what is no answer would be taken for how sure it is
+    return "\N{EN DASH}" if row.unknown else percent(row.probability, language=words.CODE)
+
+
+def _others(row: Row, names: Mapping[str, str]) -> str:
+    others = [] if row.unknown else [names.get(label, label) for label in row.labels_set if label != row.label]
+    return ", ".join(others) or "\N{EN DASH}"
+
+
+def _sort(row: Row, words: type[English]) -> str:
+    return words.MANY_UNKNOWN if row.unknown else words.MANY_UNSURE if row.unsure else words.MANY_SURE
 
 
 def _pages(first: int, count: int, total: int, words: type[English]) -> str:

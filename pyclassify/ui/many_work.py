@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,12 @@ import gradio as gr
 
 from pyclassify import many
 from pyclassify.errors import InputError
-from pyclassify.many import LABEL, ORDERS, PROBLEMS, UNSURE, Spool, Upload
+from pyclassify.many import LABEL, ORDERS, PROBLEMS, UNKNOWN, UNSURE, Spool, Upload
 from pyclassify.ui import image_tab, many_view, text_tab
 from pyclassify.ui.answering import problem
 from pyclassify.ui.asking import Ask
-from pyclassify.ui.batching import PROBLEM
-from pyclassify.ui.runs import Run, Runs
+from pyclassify.ui.naming import label_names
+from pyclassify.ui.runs import Run, Runs, keep
 from pyclassify.ui.uploads import uploaded_files
 from pyclassify.ui.wording import words
 from pyclassify.ui.wording.en import English
@@ -31,15 +31,19 @@ if TYPE_CHECKING:
     from pyclassify.classifier import Classifier
 
 SHOWN_EVERY_S = 0.5
-MAX_ROWS = 10_000
 SOURCES_LOOKED_AT = 100
+FILTERS_SHOWN = 16
 
 Update = dict[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the tab consists of."""
+    """What the tab consists of.
+
+    A few labels are filters to see at once (`show`), many are a menu (`pick`). The downloads are by their form, and
+    whether they are of what the filter shows alone.
+    """
 
     files: gr.File
     folder: gr.UploadButton
@@ -50,11 +54,10 @@ class Parts:
     example: gr.Button
     progress: gr.HTML
     said: gr.HTML
-    counts: gr.HTML
-    show: gr.Dropdown
+    show: gr.Radio
+    pick: gr.Dropdown
     table: gr.HTML
-    csv: gr.Button
-    json: gr.Button
+    downloads: dict[tuple[str, bool], gr.Button]
     file: gr.File
 
 
@@ -66,16 +69,30 @@ class Work:
         self._ask = ask
         self._turn = threading.Lock()  # of all runs one batch is answered at a time: single answers come between
 
-    def offered(self, payload: object, name: str, language: str) -> Update:
-        """Offer the columns of a table, and a checkpoint for what was uploaded."""
+    @property
+    def of_a_run(self) -> list[Any]:
+        """What shows a run that has ended."""
+        return [self.parts.progress, self.parts.show, self.parts.pick, self.parts.table, *self.parts.downloads.values()]
+
+    def offered(self, payload: object, name: str, language: str, request: gr.Request) -> Update:
+        """Offer the columns of a table, and a checkpoint for what was uploaded; answers to other files go."""
         parts = self.parts
         try:
             uploads = uploaded_files(payload)
         except InputError as error:
             return {parts.said: problem(words(language).sentence(str(error)))}
+        run = self.runs.of(str(request.session_hash))
+        is_other = run is not None and bool(uploads) and tuple(each.path for each in uploads) != run.inputs
+        if run is None or run.going or not is_other:
+            return self._offered(uploads, name)
+        self.runs.forget(str(request.session_hash))
+        return self._nothing_shown() | self._offered(uploads, name)
+
+    def _offered(self, uploads: list[Upload], name: str) -> Update:
+        parts = self.parts
         looked_at = itertools.islice(many.sources(uploads), SOURCES_LOOKED_AT)
         tables = [each.is_table for each in looked_at if not each.problem]
-        update: Update = {parts.column: gr.update(visible=False, choices=[], value=None), parts.said: ""}
+        update: Update = {parts.column: gr.update(visible=False, choices=[], value=None)}
         if not tables:
             return update
         kind = "text" if 2 * sum(tables) > len(tables) else "image"
@@ -105,15 +122,16 @@ class Work:
             uploads = uploaded_files(payload)
             if not uploads:
                 raise InputError(English.MANY_NOTHING)
-            self._check(name)
+            self.check(name)
         except InputError as error:
             yield {self.parts.said: problem(said.sentence(str(error)))}
             return
-        yield from self._shown(lambda folder: uploads, name, column, said, str(request.session_hash))
+        inputs = tuple(each.path for each in uploads)
+        yield from self._shown(partial(keep, uploads), name, column, said, str(request.session_hash), inputs)
 
     def example(self, name: str, language: str, request: gr.Request) -> Iterator[Update]:
         """Answer the pictures or sentences of the other tabs."""
-        classifier = self.classifiers[self._check(name)]
+        classifier = self.classifiers[self.check(name)]
 
         def uploads(folder: Path) -> list[Upload]:
             if classifier.kind == "image":
@@ -126,36 +144,50 @@ class Work:
 
         yield from self._shown(uploads, name, "", words(language), str(request.session_hash))
 
-    def _check(self, name: str) -> str:
+    def check(self, name: str) -> str:
+        """The name, where there is such a checkpoint.
+
+        Raises:
+            InputError: there is none.
+        """
         if name not in self.classifiers:
             raise InputError(English.unknown_checkpoint(name, list(self.classifiers)))
         return name
 
     def _shown(
-        self, uploads: Callable[[Path], list[Upload]], name: str, column: str, said: type[English], session: str
+        self,
+        uploads: Callable[[Path], list[Upload]],
+        name: str,
+        column: str,
+        said: type[English],
+        session: str,
+        inputs: tuple[Path, ...] = (),
     ) -> Iterator[Update]:
         """Run to the end or until it is stopped, and show now and then how far it is."""
-        run, parts = self.runs.begin(session, self.classifiers[name]), self.parts
+        run, parts = self.runs.begin(session, self.classifiers[name], inputs), self.parts
         yield self._cleared()
         shown_s, rows_shown = 0.0, False
         try:
-            with closing(self._steps(uploads(run.folder), name, column, run.spool)) as steps:
+            with closing(self.steps(uploads(run.folder), name, column, run.spool)) as steps:
                 for step in steps:
                     if run.stop.is_set():
                         break
                     if time.monotonic() - shown_s > SHOWN_EVERY_S:
                         update: Update = {parts.progress: many_view.progress(step, said)}
                         if step.done and not rows_shown:  # a look at the first, while the others are answered
-                            update |= {parts.table: many_view.table(run.spool, run.view, said)}
+                            update |= {parts.table: self._table(run, said)}
                             rows_shown = True
                         yield update
                         shown_s = time.monotonic()
+            run.took_s = time.monotonic() - run.began_s
             if not run.gone.is_set():
-                yield self._ended(run, said)
+                yield self._nothing_going() | self._ended(run, said)
         finally:
             self.runs.end(run)
 
-    def _steps(self, uploads: list[Upload], name: str, column: str, spool: Spool) -> Any:
+    def steps(self, uploads: list[Upload], name: str, column: str, spool: Spool) -> Any:
+        """The progress of a run that goes on while the next one is asked for."""
+
         def answer(items: list[str]) -> list[Any]:
             with self._turn:
                 return [each.prediction or each.problem for each in self._ask(name, items)]
@@ -165,30 +197,55 @@ class Work:
 
     def _cleared(self) -> Update:
         parts = self.parts
-        hidden = gr.update(visible=False)
-        return {
-            **dict.fromkeys((parts.said, parts.counts, parts.table, parts.progress), ""),
-            **dict.fromkeys((parts.show, parts.csv, parts.json), hidden),
+        return self._nothing_shown() | {
             parts.start: gr.update(interactive=False),
             parts.example: gr.update(interactive=False),
             parts.stop: gr.update(interactive=True),
         }
 
-    def _ended(self, run: Run, said: type[English]) -> Update:
-        parts, counts = self.parts, run.spool.counts()
-        seconds, stopped = time.monotonic() - run.began_s, run.stop.is_set()
-        there = gr.update(visible=counts.rows > 0)
+    def _nothing_shown(self) -> Update:
+        parts, hidden = self.parts, gr.update(visible=False)
         return {
-            parts.progress: "" if not stopped else gr.skip(),
-            parts.said: f"<p>{said.many_done(counts.rows, seconds, stopped=stopped)}</p>",
-            parts.counts: many_view.summary(counts, said),
-            parts.show: gr.update(visible=counts.rows > 0, choices=many_view.filters(counts, said), value=""),
-            parts.table: many_view.table(run.spool, run.view, said),
-            parts.csv: there,
-            parts.json: there,
+            **dict.fromkeys((parts.said, parts.table, parts.progress), ""),
+            **dict.fromkeys((parts.show, parts.pick, *parts.downloads.values()), hidden),
+        }
+
+    def _nothing_going(self) -> Update:
+        parts = self.parts
+        return {
             parts.start: gr.update(interactive=True),
             parts.example: gr.update(interactive=True),
             parts.stop: gr.update(interactive=False),
+        }
+
+    def _ended(self, run: Run, said: type[English]) -> Update:
+        """All that is said of a run that has ended."""
+        parts, counts, stopped = self.parts, run.spool.counts(), run.stop.is_set()
+        choices = many_view.filters(counts, label_names(run.naming, said), said)
+        few, there = len(choices) <= FILTERS_SHOWN, counts.rows > 0
+        chosen = run.view.which if run.view.which != LABEL else f"{LABEL}:{run.view.label}"
+        done = said.many_done(counts.rows, run.took_s or 0.0, stopped=stopped)
+        return {
+            parts.progress: "" if not stopped else gr.skip(),
+            parts.said: f"<p>{done}</p>",
+            parts.show: gr.update(visible=there and few, choices=choices, value=chosen),
+            parts.pick: gr.update(visible=there and not few, choices=choices, value=chosen),
+            parts.table: self._table(run, said),
+            **self._downloads(run, counts.rows, said),
+        }
+
+    def _table(self, run: Run, said: type[English]) -> str:
+        return many_view.table(run.spool, run.view, label_names(run.naming, said), said)
+
+    def _downloads(self, run: Run, rows: int, said: type[English]) -> Update:
+        """A button for all rows, and where some are filtered out one for the others."""
+        shown = run.spool.count(run.view.which, run.view.label)
+        return {
+            button: gr.update(
+                value=said.many_download(form.upper(), shown if only_shown else rows, shown=only_shown),
+                visible=0 < shown < rows if only_shown else rows > 0,
+            )
+            for (form, only_shown), button in self.parts.downloads.items()
         }
 
     def stop(self, request: gr.Request) -> None:
@@ -197,28 +254,21 @@ class Work:
         if run:
             run.stop.set()
 
-    def filtered(self, wanted: str, language: str, request: gr.Request) -> str:
-        """Show the rows of one sort."""
+    def filtered(self, wanted: str, language: str, request: gr.Request) -> Update:
+        """Show the rows of one sort, and offer them as a file."""
         run, said = self.runs.of(str(request.session_hash)), words(language)
         if run is None:
-            return problem(said.MANY_GONE)
+            return {self.parts.table: problem(said.MANY_GONE)}
         which, _, label = (wanted or "").partition(":")
-        run.view.which = which if which in (UNSURE, PROBLEMS, LABEL) else many.ALL
+        run.view.which = which if which in (UNSURE, UNKNOWN, PROBLEMS, LABEL) else many.ALL
         run.view.label, run.view.page = label, 0
-        return many_view.table(run.spool, run.view, said)
+        rows = run.spool.count()
+        return {self.parts.table: self._table(run, said), **self._downloads(run, rows, said)}
 
     def spoken(self, language: str, request: gr.Request) -> Update:
         """Say in another language what is shown."""
-        run, said, parts = self.runs.of(str(request.session_hash)), words(language), self.parts
-        if run is None or run.going:
-            return {parts.said: ""}
-        counts = run.spool.counts()
-        return {
-            parts.said: "",
-            parts.counts: many_view.summary(counts, said),
-            parts.show: gr.update(choices=many_view.filters(counts, said)),
-            parts.table: many_view.table(run.spool, run.view, said),
-        }
+        run = self.runs.of(str(request.session_hash))
+        return {self.parts.said: ""} if run is None or run.took_s is None else self._ended(run, words(language))
 
     def turned(self, language: str, request: gr.Request, event: gr.EventData) -> str:
         """Show another page, or the rows in another order."""
@@ -226,55 +276,15 @@ class Work:
         if run is None:
             return problem(said.MANY_GONE)
         many_view.turned(run.view, str((event._data or {}).get("do")), ORDERS)
-        return many_view.table(run.spool, run.view, said)
+        return self._table(run, said)
 
-    def written(self, form: str, request: gr.Request) -> str | None:
-        """The path of a file to take home."""
+    def written(self, form: str, request: gr.Request, *, shown: bool = False) -> str | None:
+        """The path of a file to take home, with all rows or those that are shown, in their order."""
         run = self.runs.of(str(request.session_hash))
         if run is None:
             return None
         path = run.folder / f"pyclassify-{run.checkpoint}.{form}"
-        {"csv": many.write_csv, "json": many.write_json}[form](run.spool, path)
+        view = run.view
+        rows = run.spool.each(view.which, view.label, order=view.order, descending=view.descending) if shown else None
+        many_view.FORMS[form](run.spool, path, rows)
         return str(path)
-
-    def classify_files(
-        self, files: list[dict[str, Any]], checkpoint: str, column: str, language: str
-    ) -> dict[str, Any]:
-        """Classify many pictures, zips of pictures, or tables of texts.
-
-        Args:
-            files: of uploads.
-            checkpoint: its name; without one the first of the page answers.
-            column: of tables, with the texts; without one it is guessed.
-            language: "en" or "ko", for problems.
-
-        Returns:
-            `counts` of all that was answered, at most MAX_ROWS `rows` in the order of the input, and a `note`, empty
-            where these are all.
-        """
-        said = words(language)
-        try:
-            uploads = uploaded_files(files)
-            if not uploads:
-                raise InputError(English.MANY_NOTHING)
-            self._check(checkpoint)
-        except InputError as error:
-            return {PROBLEM: said.sentence(str(error))}
-        labels = self.classifiers[checkpoint].labels
-        with tempfile.TemporaryDirectory(dir=self.runs.root) as folder:
-            spool = Spool(Path(folder) / "answers.db", labels)
-            with closing(self._steps(uploads, checkpoint, column, spool)) as steps:
-                for step in steps:
-                    if step.done > MAX_ROWS:
-                        break
-            rows, counts = spool.read(limit=MAX_ROWS), spool.counts()
-        return {
-            "counts": {
-                "rows": counts.rows,
-                "unsure": counts.unsure,
-                "problems": counts.problems,
-                "labels": counts.labels,
-            },
-            "rows": [many.as_dict(row, tuple(labels)) for row in rows],
-            "note": said.many_limit(MAX_ROWS) if counts.rows > MAX_ROWS else "",
-        }

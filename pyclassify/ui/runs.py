@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import threading
 import time
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pyclassify.many import ALL, Spool
+from pyclassify.many import ALL, Spool, Upload
+from pyclassify.ui.naming import naming
 
 if TYPE_CHECKING:
     from pyclassify.classifier import Classifier
@@ -38,8 +41,11 @@ class Run:
         folder: holds all that is written for it.
         spool: the answers.
         checkpoint: who answers.
+        naming: of the checkpoint's labels, for `label_names`.
+        inputs: the files that it is of.
         view: what the visitor looks at.
         began_s: when, by `time.monotonic`.
+        took_s: from the beginning to the end; None until then.
         stop: set to end it after the batch that is being answered.
         gone: set when nobody can look at it any more.
         going: whether it still writes.
@@ -48,8 +54,11 @@ class Run:
     folder: Path
     spool: Spool
     checkpoint: str
+    naming: Mapping[str, Any]
+    inputs: tuple[Path, ...] = ()
     view: View = field(default_factory=View)
     began_s: float = field(default_factory=time.monotonic)
+    took_s: float | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     gone: threading.Event = field(default_factory=threading.Event)
     going: bool = True
@@ -65,14 +74,14 @@ class Runs:
         self.root = Path(tempfile.mkdtemp(prefix="pyclassify-runs-"))
         weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
 
-    def begin(self, session: str, classifier: Classifier) -> Run:
-        """A new run; the visitor's last one and those of long ago are deleted."""
+    def begin(self, session: str, classifier: Classifier, inputs: tuple[Path, ...] = ()) -> Run:
+        """A new run of these files; the visitor's last one and those of long ago that have ended are deleted."""
         now = time.monotonic()
-        for old in [key for key, run in list(self._runs.items()) if now - run.began_s > self._kept_s]:
+        for old in [key for key, run in list(self._runs.items()) if not run.going and now - run.began_s > self._kept_s]:
             self.forget(old)
         self.forget(session)
         folder = Path(tempfile.mkdtemp(dir=self.root))
-        run = Run(folder, Spool(folder / "answers.db", classifier.labels), classifier.name)
+        run = Run(folder, Spool(folder / "answers.db", classifier.labels), classifier.name, naming(classifier), inputs)
         with self._lock:
             self._runs[session] = run
         return run
@@ -100,3 +109,16 @@ class Runs:
             going = run.going
         if not going:
             shutil.rmtree(run.folder, ignore_errors=True)
+
+
+def keep(uploads: list[Upload], folder: Path) -> list[Upload]:
+    """The same files under names of the run's own: uploads are deleted after a while, however long a run takes."""
+    kept = []
+    for number, upload in enumerate(uploads):
+        link = folder / f"{number}{upload.path.suffix}"
+        try:
+            os.link(upload.path, link)
+        except OSError:  # another file system, or one without links: what it needs is there for the time being
+            link = upload.path
+        kept.append(Upload(upload.name, link))
+    return kept

@@ -68,10 +68,21 @@ def test_a_zip_is_answered_sorted_filtered_and_taken_home(page: Page, tmp_path: 
     assert len(found) == 61
     least = min((each for each in found if "probability" in each), key=lambda each: each["probability"])
     expect(rows.first).to_contain_text(least["name"])
-    page.locator("#many-show input").click()
-    page.get_by_role("option", name="Problems (1)").click()
+    expect(page.locator("#many-csv")).to_have_text("Download all 61 as CSV")
+    expect(page.locator("#many-json-shown")).to_be_hidden()
+    page.get_by_role("radio", name="Problems (1)").check()
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text("broken.png is damaged or not a picture")
+    (problem,) = json.loads(_saved(page, "#many-json-shown", tmp_path).read_text(encoding="utf-8"))
+    assert problem["name"] == "all.zip/broken.png"
+    page.get_by_text("한국어", exact=True).click()
+    expect(page.locator("#many-said")).to_contain_text("61개를")
+    expect(page.get_by_role("radio", name="문제 (1)")).to_be_checked()
+    expect(page.locator("#many-csv-shown")).to_contain_text("1개를 CSV로 내려받기")
+    _choose(page, _pictures(tmp_path / "other.zip", 1))
+    expect(rows).to_have_count(0)  # they were of the other file
+    expect(page.locator("#many-csv")).to_be_hidden()
+    expect(page.locator("#many-said")).to_have_text("")
 
 
 def test_a_table_is_stopped_and_keeps_what_is_done(open_page: Any, tmp_path: Path) -> None:

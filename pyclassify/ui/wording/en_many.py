@@ -17,21 +17,24 @@ class EnglishMany:
     MANY_COLUMN_HINT = "The first line of a table names its columns."
     MANY_START = "Start"
     MANY_STOP = "Stop"
-    MANY_EXAMPLE = "Try it with examples"
-    MANY_NOTHING = "There is nothing to answer yet. Choose files first, or try it with the examples."
+    MANY_EXAMPLE = "Use examples"
+    MANY_NOTHING = "There is nothing to answer yet. Choose files first, or use the examples."
     MANY_SHOW = "Show"
     MANY_ALL = "All"
-    MANY_UNSURE = "Unsure"
+    MANY_SURE = "Sure"
+    MANY_UNSURE = "Not sure"
+    MANY_UNKNOWN = "Don't know"
     MANY_PROBLEMS = "Problems"
-    MANY_CSV = "Download CSV"
-    MANY_JSON = "Download JSON"
+    MANY_LEGEND = (
+        "Not sure: another label may be right as well, and is named. Don't know: it is not like what the model was"
+        " trained on, so it gets no label, and only the nearest one is named. A click on a heading sorts."
+    )
     MANY_TABLE = "Answers"
     MANY_NAME = "File or text"
-    MANY_LABEL = "Label"
+    MANY_LABEL = "Answer"
     MANY_PROBABILITY = "Probability"
-    MANY_SET = "May be"
-    MANY_KNOWN = "Known"
-    MANY_YES, MANY_NO = "yes", "no"
+    MANY_SET = "Could also be"
+    MANY_KNOWN = "How sure"
     MANY_BEFORE, MANY_AFTER = "Back", "Next"
     MANY_EMPTY = "No row is like that."
     MANY_GONE = "These answers are gone by now. Start anew."
@@ -58,8 +61,18 @@ class EnglishMany:
     @staticmethod
     def many_done(rows: int, seconds: float, *, stopped: bool) -> str:
         """What came of it."""
-        how = "Stopped" if stopped else "Done"
-        return f"{how}: {rows:,} {'row' if rows == 1 else 'rows'} in {seconds:.1f} s."
+        how, time = "Stopped" if stopped else "Done", f"{seconds:.1f} s" if seconds >= 0.1 else "under 0.1 s"
+        return f"{how}: {rows:,} {'row' if rows == 1 else 'rows'} in {time}."
+
+    @staticmethod
+    def many_download(form: str, rows: int, *, shown: bool) -> str:
+        """A file with all rows, or with those alone that the filter shows, in their order."""
+        return f"Download {'these' if shown else 'all'} {rows:,} as {form}"
+
+    @staticmethod
+    def many_nearest(label: str) -> str:
+        """What stands for an answer where there is none."""
+        return f"I don't know (nearest: {label})"
 
     @staticmethod
     def many_page(first: int, last: int, total: int) -> str:
@@ -70,8 +83,3 @@ class EnglishMany:
     def many_limit(limit: int) -> str:
         """That there would be more."""
         return f"Only the first {limit:,} rows were answered: send the files in parts for the others."
-
-    @staticmethod
-    def many_more(count: int) -> str:
-        """Labels that are not listed."""
-        return f"{count:,} more labels"

@@ -8,11 +8,11 @@ from pyclassify.ui.wording.en_many import EnglishMany
 class KoreanMany(EnglishMany):
     """The same names as in English, each said anew."""
 
-    MANY_TAB = "한꺼번에"
+    MANY_TAB = "여러 개 한꺼번에"
     MANY_FILES = "파일"
     MANY_HINT = (
-        "사진 여러 장, 사진을 담은 zip, 또는 글을 담은 표(CSV, TSV, JSON Lines, 한 줄에 글 하나인 TXT)를"
-        " 고르거나 끌어다 놓고 시작을 누르세요. 답은 페이지를 떠나면, 파일은 한 시간쯤 뒤에 지워집니다."
+        "사진 여러 장이나 사진이 든 zip, 또는 글이 든 표(CSV, TSV, JSON Lines, 한 줄에 글 하나인 TXT)를 고르거나"
+        " 끌어다 놓은 다음 시작을 누르세요. 답은 페이지를 떠나면 지워지고, 파일은 한 시간쯤 뒤에 지워집니다."
     )
     MANY_FOLDER = "폴더 고르기"
     MANY_COLUMN = "글이 있는 열"
@@ -21,19 +21,22 @@ class KoreanMany(EnglishMany):
     MANY_STOP = "멈추기"
     MANY_EXAMPLE = "예로 해 보기"
     MANY_NOTHING = "아직 답할 것이 없습니다. 먼저 파일을 고르거나 예로 해 보세요."
-    MANY_SHOW = "보기"
+    MANY_SHOW = "골라 보기"
     MANY_ALL = "모두"
-    MANY_UNSURE = "불확실"
+    MANY_SURE = "확실함"
+    MANY_UNSURE = "확실하지 않음"
+    MANY_UNKNOWN = "모르겠음"
     MANY_PROBLEMS = "문제"
-    MANY_CSV = "CSV 내려받기"
-    MANY_JSON = "JSON 내려받기"
+    MANY_LEGEND = (
+        "확실하지 않음: 다른 라벨도 맞을 수 있어 함께 적었습니다. 모르겠음: 학습한 것과 비슷하지 않아 답하지 않고,"
+        " 가장 가까운 라벨만 적었습니다. 열 제목을 누르면 정렬합니다."
+    )
     MANY_TABLE = "답"
     MANY_NAME = "파일 또는 글"
-    MANY_LABEL = "라벨"
+    MANY_LABEL = "대답"
     MANY_PROBABILITY = "확률"
-    MANY_SET = "가능한 라벨"
-    MANY_KNOWN = "아는 것"
-    MANY_YES, MANY_NO = "예", "아니요"
+    MANY_SET = "다른 가능성"
+    MANY_KNOWN = "확실한 정도"
     MANY_BEFORE, MANY_AFTER = "이전", "다음"
     MANY_EMPTY = "그런 줄이 없습니다."
     MANY_GONE = "이 답은 이미 지워졌습니다. 다시 시작하세요."
@@ -76,7 +79,19 @@ class KoreanMany(EnglishMany):
     @staticmethod
     def many_done(rows: int, seconds: float, *, stopped: bool) -> str:
         """What came of it."""
-        return f"{'멈췄습니다' if stopped else '끝났습니다'}: {seconds:.1f}초 동안 {rows:,}줄."
+        if stopped:
+            return f"멈췄습니다. {rows:,}개까지 답했습니다."
+        return f"{rows:,}개를 {f'{seconds:.1f}초 만에' if seconds >= 0.1 else '0.1초 안에'} 마쳤습니다."
+
+    @staticmethod
+    def many_download(form: str, rows: int, *, shown: bool) -> str:
+        """A file with all rows, or with those alone that the filter shows, in their order."""
+        return f"{'보이는' if shown else '모두'} {rows:,}개를 {form}로 내려받기"
+
+    @staticmethod
+    def many_nearest(label: str) -> str:
+        """What stands for an answer where there is none."""
+        return f"모르겠음(가장 가까운 것: {label})"
 
     @staticmethod
     def many_page(first: int, last: int, total: int) -> str:
@@ -87,8 +102,3 @@ class KoreanMany(EnglishMany):
     def many_limit(limit: int) -> str:
         """That there would be more."""
         return f"처음 {limit:,}줄만 답했습니다. 나머지는 파일을 나누어 보내 주세요."
-
-    @staticmethod
-    def many_more(count: int) -> str:
-        """Labels that are not listed."""
-        return f"그 밖의 라벨 {count:,}개"
