@@ -53,7 +53,8 @@ def message(
 def percent(probability: float, *, language: str = "en") -> str:
     """A share in whole percent, never rounded up to certainty nor down to impossibility."""
     if probability > 0.99:
-        return "99 % 이상" if language == "ko" else "over 99 %"
+        return "99% 초과" if language == "ko" else "over 99 %"
     if probability < 0.01:
-        return "1 % 미만" if language == "ko" else "under 1 %"
-    return f"{math.floor(100 * probability + 0.5)} %"
+        return "1% 미만" if language == "ko" else "under 1 %"
+    # Korean writes the sign close to the number
+    return f"{math.floor(100 * probability + 0.5)}{'%' if language == 'ko' else ' %'}"

@@ -14,6 +14,9 @@ from pyclassify.message import LANGUAGES, message, percent
 )
 def test_no_share_is_rounded_to_certainty(share: float, shown: str) -> None:
     assert percent(share) == shown
+    assert percent(share, language="ko") == shown.replace(" %", "%").replace("over 99%", "99% 초과").replace(
+        "under 1%", "1% 미만"
+    )
 
 
 def test_doubt_is_said_in_words() -> None:

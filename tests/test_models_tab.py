@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import gradio as gr
 import pytest
 
 import pyclassify
-from pyclassify import Prediction
+from pyclassify import Prediction, findings
+from pyclassify.message import percent
 from pyclassify.ui.asking import asker
 from pyclassify.ui.compare_tab import both, verdict
 from pyclassify.ui.models_tab import card
@@ -50,14 +52,36 @@ def drawn(info: dict[str, Any], **options: Any) -> str:
 @words_in_all
 def test_card_of_a_measured_checkpoint_is_whole(words: type[English]) -> None:
     info = measured()
+    finding = {"kind": "repetition", "summary": "7 of the pictures are there more than once.", "count": 7}
+    info["findings"]["findings"] = [finding]
     found = card("animals", fake(info, info["labels"]), words, answer_ms=4.2, is_open=True)
-    headings = (words.SCORES, words.CONFUSION, words.RELIABILITY, words.CURVES, words.FACTS, words.COMMAND)
+    headings = (words.SCORES, words.CONFUSION, words.RELIABILITY, words.CURVES, words.FINDINGS, words.FACTS)
     assert [heading for heading in headings if f"<h3>{heading}</h3>" not in found] == []
     assert found.count('<svg class="chart" role="img"') == 3
     assert '<table class="confusion' in found
     assert "4.2 ms" in found
-    assert info["scores"]["baseline"]["name"] in found
+    assert escape(words.baseline(info["scores"]["baseline"], None).split(".")[0]) in found
+    assert escape(words.finding(finding, "image")) in found
+    assert words.COMMAND in found
     assert found.startswith('<details class="model" open>')
+
+
+def test_card_calls_the_checkpoint_and_its_labels_by_their_names() -> None:
+    names = {"title": {"en": "Two animals"}, "label_names": {"en": {"dog": "a dog"}}}
+    found = card("pets", fake({"labels": ["cat", "dog"], "card": names}), English)
+    assert "<h2>Two animals <small>pets</small></h2>" in found
+    assert "<li>a dog</li>" in found
+
+
+def test_every_finding_is_said_in_korean() -> None:
+    kinds = re.findall(r'kind=f?"([a-z_]+)', Path(findings.__file__).read_text(encoding="utf-8"))
+    assert len(kinds) >= 7
+    for kind in [*kinds, "leak_test", "leak_validation"]:
+        if kind == "leak_":
+            continue
+        found = {"kind": kind, "count": 1234, "summary": "English"}
+        assert re.search("[가-힣]", Korean.finding(found, "text"))
+    assert Korean.finding({"kind": "of another day", "count": 1, "summary": "English"}, "text") == "English"
 
 
 @words_in_all
@@ -163,8 +187,9 @@ def test_checkpoints_without_a_common_label_neither_agree_nor_disagree() -> None
 @words_in_all
 def test_doubt_and_the_same_checkpoint_twice_are_said(words: type[English]) -> None:
     sure, lost = prediction(cat=0.9, dog=0.1), prediction(known=False, cat=0.6, dog=0.4)
-    assert verdict(("a", "b"), (sure, lost), words) == words.only("a", "cat", "90 %", "b")
-    assert verdict(("a", "b"), (lost, sure), words) == words.only("b", "cat", "90 %", "a")
+    share = percent(0.9, language=words.CODE)
+    assert verdict(("a", "b"), (sure, lost), words) == words.only("a", "cat", share, "b")
+    assert verdict(("a", "b"), (lost, sure), words) == words.only("b", "cat", share, "a")
     assert verdict(("a", "b"), (lost, lost), words) == words.NEITHER_KNOWS
     assert verdict(("a", "a"), (lost, lost), words) == words.SAME_CHECKPOINT
 
@@ -177,8 +202,8 @@ def test_both_are_asked_once_for_all_who_wait() -> None:
     columns = both(ask, classifiers, read, lambda words: "waiting", values, ["first"] * 3, ["second"] * 3, languages)
     assert first.asked == second.asked == ["one", "two"]
     assert [len(column) for column in columns] == [3] * 5
-    assert [each.get("label") for each in columns[0]] == ["x, 50 %", None, "x, 50 %"]
-    assert [each.get("label") for each in columns[2]] == ["y, 33 %", None, "y, 33 %"]
+    assert [each.get("label") for each in columns[0]] == ["x, 50 %", None, "x, 50%"]
+    assert [each.get("label") for each in columns[2]] == ["y, 33 %", None, "y, 33%"]
     assert "They disagree" in columns[4][0]
     assert columns[4][1] == ""
     assert Korean.disagree([])[:5] in columns[4][2]

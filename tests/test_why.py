@@ -51,7 +51,7 @@ def test_what_is_unknown_is_not_called_by_a_label() -> None:
     (ranked,), (remarks,), *_ = shown(
         [Outcome(replace(found, known=True), 5.0, "cpu")], ["ko"], waiting=lambda words: ""
     )
-    assert ranked["label"] == "cat, 98 %"
+    assert ranked["label"] == "cat, 98%"
     assert [each["label"] for each in ranked["confidences"]] == ["cat", "dog"]
     assert English.UNLIKE not in remarks
 

@@ -74,7 +74,9 @@ def frame_events(page: gr.Blocks, tabs: gr.Tabs, frame: Frame) -> None:
         js=f"(language) => pyclassify.speak(language, {titles})",
         api_visibility="private",
     )
-    copied = json.dumps({code: [words.LINK_COPIED, words.LINK_IN_ADDRESS] for code, words in LANGUAGES.items()})
+    copied = json.dumps(
+        {code: [words.LINK_COPIED, words.LINK_IN_ADDRESS, words.LINK_WITHOUT] for code, words in LANGUAGES.items()}
+    )
     frame.link.click(
         None,
         linked,

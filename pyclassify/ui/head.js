@@ -27,6 +27,8 @@
     history.replaceState(history.state, "", `${location.pathname}${location.search}#${found}`);
     return location.href;
   };
+  // What was dropped somewhere; a link cannot carry it.
+  const FILES = ["#picture img", "#compare-picture img", "#many-files .file-preview"];
   const openTab = () => document.querySelector("#tabs [role=tab][aria-selected=true]")?.dataset.tabId ?? "";
 
   window.pyclassify = {
@@ -46,10 +48,13 @@
       return titles[language].map((label) => ({ __type__: "update", label }));
     },
     copy: async (keys, values, said) => {
-      const link = write(keys, values);
+      const link = new URL(write(keys, values));
+      // the look of the page is Gradio's to remember, and whose it was
+      [...link.searchParams.keys()].filter((key) => key.startsWith("__")).forEach((key) => link.searchParams.delete(key));
+      const files = document.querySelector(FILES.map((each) => `#tabs [role=tabpanel] ${each}`).join());
       let copied = true;
-      try { await navigator.clipboard.writeText(link); } catch { copied = false; }  // without https there is none
-      return said[spoken()][copied ? 0 : 1];
+      try { await navigator.clipboard.writeText(link.href); } catch { copied = false; }  // without https there is none
+      return said[spoken()][copied ? (files?.offsetParent ? 2 : 0) : 1];
     },
   };
 })();

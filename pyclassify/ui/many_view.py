@@ -27,6 +27,7 @@ from pyclassify.ui.wording.en import English
 ROWS_SHOWN = 50
 FORMS = {"csv": write_csv, "json": write_json}
 TEXT_SHOWN = 300
+_NOTHING = "\N{EN DASH}"
 
 # Headings and the buttons for the pages are the only ones in the table; a click says what it is for.
 CLICKS = """
@@ -126,7 +127,7 @@ def _row(row: Row, small: bytes, pictures: bool, names: Mapping[str, str], words
     first = f'<td class="name" title="{escape(row.name)}">{escape(shown)}</td>'
     if row.problem:
         return f'<tr>{picture}{first}<td class="problem" colspan="4">{escape(words.sentence(row.problem))}</td></tr>'
-    cells = [_answer(row, names, words), _share(row, words), _others(row, names), _sort(row, words)]
+    cells = [_answer(row, names, words), _share(row, words), _others(row, names), _remark(row, words)]
     mark = ' class="unknown"' if row.unknown else ' class="unsure"' if row.unsure else ""
     return f"<tr{mark}>{picture}{first}{''.join(f'<td>{escape(each)}</td>' for each in cells)}</tr>"
 
@@ -138,16 +139,16 @@ def _answer(row: Row, names: Mapping[str, str], words: type[English]) -> str:
 
 def _share(row: Row, words: type[English]) -> str:
     # a share of what is no answer would be taken for how sure it is
-    return "\N{EN DASH}" if row.unknown else percent(row.probability, language=words.CODE)
+    return _NOTHING if row.unknown else percent(row.probability, language=words.CODE)
 
 
 def _others(row: Row, names: Mapping[str, str]) -> str:
     others = [] if row.unknown else [names.get(label, label) for label in row.labels_set if label != row.label]
-    return ", ".join(others) or "\N{EN DASH}"
+    return ", ".join(others) or _NOTHING
 
 
-def _sort(row: Row, words: type[English]) -> str:
-    return words.MANY_UNKNOWN if row.unknown else words.MANY_UNSURE if row.unsure else words.MANY_SURE
+def _remark(row: Row, words: type[English]) -> str:
+    return words.MANY_UNKNOWN if row.unknown else words.MANY_UNSURE if row.unsure else _NOTHING
 
 
 def _pages(first: int, count: int, total: int, words: type[English]) -> str:

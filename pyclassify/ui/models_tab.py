@@ -11,6 +11,7 @@ import gradio as gr
 
 from pyclassify.evaluation.comparison import SURE
 from pyclassify.ui.figures import Line, chart, confusion_table, count_axis, most_confused, value_axis
+from pyclassify.ui.naming import label_names, naming, title
 from pyclassify.ui.wording import fixed
 from pyclassify.ui.wording.en import English
 
@@ -61,13 +62,17 @@ def card(
         answer_ms: milliseconds that one answer takes here.
         is_open: whether more than its head is shown at first.
     """
-    info = {**classifier.info, "kind": classifier.kind, "labels": list(classifier.labels)}
+    labels = list(label_names(naming(classifier), words).values())
+    info = {**classifier.info, "kind": classifier.kind, "labels": labels}
+    called = title(name, classifier.info, words)
+    beside = f" <small>{escape(name)}</small>" if called != name else ""
     figures = "".join(_part(draw, info, words) for draw in (_confusion, _reliability, _curves))
     here = words.speed(classifier.kind, answer_ms, str(classifier.device)) if answer_ms is not None else ""
     return (
-        f'<details class="model"{" open" if is_open else ""}><summary><h2>{escape(name)}</h2>'
+        f'<details class="model"{" open" if is_open else ""}><summary><h2>{escape(called)}{beside}</h2>'
         f"<span>{_part(_line, info, words)}</span></summary>"
         f'{_part(_knows, info, words)}{_part(_scores, info, words)}<div class="figures">{figures}</div>'
+        f"{_part(_findings, info, words)}"
         f"{_list(words.FACTS, [here, *(_part(fact, info, words) for fact in (_recorded, _size, _made))])}"
         f"{_part(_command, info, words)}</details>"
     )
@@ -180,6 +185,11 @@ def _curve(epochs: Sequence[Mapping[str, Any]], measure: str, title: str, words:
     across = count_axis(words.EPOCH_AXIS, int(epochs[-1]["epoch"]))
     first, last = (parts[1][1][index][1] * scale for index in (0, -1))
     return chart(lines, across, up, title=title, description=words.curve_seen(first, last, len(epochs)))
+
+
+def _findings(info: Mapping[str, Any], words: type[English]) -> str:
+    found = info["findings"]["findings"]
+    return _list(words.FINDINGS, [escape(words.finding(each, info["kind"])) for each in found])
 
 
 def _recorded(info: Mapping[str, Any], words: type[English]) -> str:

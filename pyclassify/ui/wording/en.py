@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pyclassify.message import Language
 from pyclassify.ui.wording.en_many import EnglishMany
 from pyclassify.ui.wording.en_models import EnglishModels
+from pyclassify.ui.wording.numbers import percent
 
 LABELS_NAMED = 10
 
@@ -22,6 +23,7 @@ class English(EnglishMany, EnglishModels):
     LANGUAGE = "Language"
     LINK = "Copy link"
     LINK_COPIED = "Copied"
+    LINK_WITHOUT = "Copied, without your files"
     LINK_IN_ADDRESS = "The link is in the address bar"
 
     IMAGE_TAB = "Image"
@@ -145,7 +147,7 @@ class English(EnglishMany, EnglishModels):
         accuracy = (info.get("scores") or {}).get("accuracy")
         if accuracy is None:
             return said
-        return f"{said} Right on {English._percent(accuracy)} of {thing} it had never seen; more under Models."
+        return f"{said} Right on {percent(accuracy)} of {thing} it had never seen; more under Models."
 
     @staticmethod
     def _trained(data: Mapping[str, Any], thing: str) -> str:
@@ -159,15 +161,11 @@ class English(EnglishMany, EnglishModels):
         if scores.get("accuracy") is None:
             return ""
         tested = f"{data['test']:,} test {thing}" if data.get("test") else f"its test {thing}"
-        said = f"Right on {English._percent(scores['accuracy'])} of {tested}"
+        said = f"Right on {percent(scores['accuracy'])} of {tested}"
         if scores.get("accuracy_interval"):
             low, high = scores["accuracy_interval"]
-            said += f" (95\N{NO-BREAK SPACE}% interval {English._percent(low)} to {English._percent(high)})"
+            said += f" (on others most likely {percent(low)} to {percent(high)}, its 95\N{NO-BREAK SPACE}% interval)"
         if scores.get("majority_accuracy") is not None:
-            majority = English._percent(scores["majority_accuracy"])
+            majority = percent(scores["majority_accuracy"])
             said += f"; always saying the most frequent label would be right on {majority}"
         return said + "."
-
-    @staticmethod
-    def _percent(share: float) -> str:
-        return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"

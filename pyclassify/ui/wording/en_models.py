@@ -94,6 +94,7 @@ class EnglishModels:
     ON_TRAINING = "on training data"
     ON_VALIDATION = "on validation data"
     KEPT = "the epoch that was kept"
+    FINDINGS = "What is wrong with its data"
     FACTS = "Speed, size and origin"
     COMMAND = "The command that made it"
 
@@ -143,6 +144,11 @@ class EnglishModels:
         """How often it says that it does not know."""
         thing = "pictures" if kind == "image" else "texts"
         return f"It says \u201cI don't know this\u201d of {percent(share)} of the test {thing}."
+
+    @staticmethod
+    def finding(found: Mapping[str, Any], kind: str) -> str:
+        """What was found in the data before the training, of its kind "image" or "text"."""
+        return str(found["summary"])
 
     @staticmethod
     def confused(label: str, answer: str, count: int, total: int) -> str:

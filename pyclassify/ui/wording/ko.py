@@ -10,6 +10,7 @@ from pyclassify.ui.wording.en import LABELS_NAMED, English
 from pyclassify.ui.wording.en_many import EnglishMany
 from pyclassify.ui.wording.ko_many import KoreanMany
 from pyclassify.ui.wording.ko_models import KoreanModels
+from pyclassify.ui.wording.numbers import percent_close
 
 
 class Korean(KoreanMany, KoreanModels, English):
@@ -22,6 +23,7 @@ class Korean(KoreanMany, KoreanModels, English):
     LANGUAGE = "언어"
     LINK = "링크 복사"
     LINK_COPIED = "복사했습니다"
+    LINK_WITHOUT = "복사했습니다(파일 제외)"
     LINK_IN_ADDRESS = "주소창에 링크가 있습니다"
 
     IMAGE_TAB = "사진"
@@ -86,7 +88,12 @@ class Korean(KoreanMany, KoreanModels, English):
         ),
         (r"(.+) does not exist", "{0} 파일이 없습니다."),
         (r"(.+) cannot be read: (.+)", "{0} 파일을 읽을 수 없습니다: {1}"),
-        (r"(.+) is damaged or not a picture: (.+)", "{0} 파일이 망가졌거나 사진이 아닙니다: {1}"),
+        (
+            r"(.+) is damaged or not a picture: its content is none of (.+)",
+            "{0} 파일은 사진이 아니거나 망가졌습니다. 읽을 수 있는 형식: {1}.",
+        ),
+        # what Pillow says of the damage helps nobody who does not read English
+        (r"(.+) is damaged or not a picture: .+", "{0} 파일이 망가졌거나 사진이 아닙니다."),
         (r"(.+) has no pixels", "{0} 파일에 화소가 없습니다."),
         (r"an array of (.+) is no picture; .+", "{0} 배열은 사진이 아닙니다."),
         (r"the picture has (.+) x (.+) pixels, more than are read", "{0} x {1} 화소로, 읽을 수 있는 것보다 큽니다."),
@@ -160,7 +167,7 @@ class Korean(KoreanMany, KoreanModels, English):
         accuracy = (info.get("scores") or {}).get("accuracy")
         if accuracy is None:
             return said
-        return f"{said} 처음 보는 {thing}의 {Korean._percent(accuracy)}를 맞혔습니다. 자세한 것은 모델 탭에 있습니다."
+        return f"{said} 처음 보는 {thing}의 {percent_close(accuracy)}를 맞혔습니다. 자세한 것은 모델 탭에 있습니다."
 
     @staticmethod
     def _trained(data: Mapping[str, Any], thing: str) -> str:
@@ -174,10 +181,10 @@ class Korean(KoreanMany, KoreanModels, English):
         if scores.get("accuracy") is None:
             return ""
         tested = f"시험용 {thing} {data['test']:,}개" if data.get("test") else f"시험용 {thing}"
-        said = f"{tested} 중 {Korean._percent(scores['accuracy'])}를 맞혔습니다"
+        said = f"{tested} 중 {percent_close(scores['accuracy'])}를 맞혔습니다"
         if scores.get("accuracy_interval"):
             low, high = scores["accuracy_interval"]
-            said += f"(95\N{NO-BREAK SPACE}% 신뢰구간 {Korean._percent(low)}에서 {Korean._percent(high)})"
+            said += f"(다른 자료로 시험해도 아마 {100 * low:.1f}~{percent_close(high)}, 95% 신뢰구간)"
         if scores.get("majority_accuracy") is not None:
-            said += f". 늘 가장 흔한 라벨로 답하면 {Korean._percent(scores['majority_accuracy'])}를 맞힙니다"
+            said += f". 늘 가장 흔한 라벨로 답하면 {percent_close(scores['majority_accuracy'])}를 맞힙니다"
         return said + "."

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from pyclassify.ui.wording.en_models import EnglishModels
-from pyclassify.ui.wording.numbers import milliseconds, percent, processor
+from pyclassify.ui.wording.numbers import milliseconds, percent_close, processor
 
 
 class KoreanModels(EnglishModels):
@@ -73,8 +74,7 @@ class KoreanModels(EnglishModels):
     TRUE_LABEL = "정답"
     RELIABILITY = "퍼센트를 믿어도 되나요?"
     RELIABILITY_HINT = (
-        "90\N{NO-BREAK SPACE}%라고 한 답이라면 그중 90\N{NO-BREAK SPACE}%가 맞아야 합니다."
-        " 그러면 점이 점선 위에 놓입니다. 점이 클수록 그런 답이 많습니다."
+        "90%라고 한 답이라면 그중 90%가 맞아야 합니다. 그러면 점이 점선 위에 놓입니다. 점이 클수록 그런 답이 많습니다."
     )
     SURE_AXIS = "얼마나 확신했는지 (%)"
     RIGHT_AXIS = "얼마나 맞혔는지 (%)"
@@ -86,6 +86,7 @@ class KoreanModels(EnglishModels):
     ON_TRAINING = "학습 자료"
     ON_VALIDATION = "검증 자료"
     KEPT = "남겨 둔 에포크"
+    FINDINGS = "학습 자료의 흠"
     FACTS = "속도와 크기, 만든 과정"
     COMMAND = "만든 명령"
 
@@ -97,7 +98,7 @@ class KoreanModels(EnglishModels):
             return ""
         thing = "사진" if info.get("kind") == "image" else "글"
         tested = f"시험용 {thing} {data['test']:,}개" if data.get("test") else f"시험용 {thing}"
-        return f"{tested} 중 {percent(scores['accuracy'])}를 맞혔습니다"
+        return f"{tested} 중 {percent_close(scores['accuracy'])}를 맞혔습니다"
 
     @staticmethod
     def number_of_labels(info: Mapping[str, Any]) -> str:
@@ -113,28 +114,63 @@ class KoreanModels(EnglishModels):
     def baseline(row: Mapping[str, Any], is_better: bool | None) -> str:
         """How a simple program does on the same data; None where no difference was shown."""
         low, high = row["accuracy_interval"]
-        said = f"같은 자료로 만든 간단한 프로그램({row['name']})은 {percent(row['accuracy'])}를 맞힙니다"
-        said += f"({percent(low)}에서 {percent(high)})."
+        name, right = KoreanModels._baseline(row["name"]), percent_close(row["accuracy"])
+        said = f"같은 자료로 만든 간단한 프로그램({name})은 {right}를 맞힙니다"
+        said += f"({100 * low:.1f}~{percent_close(high)})."
         counts = f"이 모델만 맞힌 것 {row['only_ours']:,}개, 그 프로그램만 맞힌 것 {row['only_other']:,}개"
         verdicts = {
             None: "둘 사이의 차이는 확인되지 않았습니다",
-            True: "이 모델가 더 낫고, 우연으로 보기 어렵습니다",
-            False: "이 모델가 더 못하고, 우연으로 보기 어렵습니다",
+            True: "이 모델이 더 낫고, 우연으로 보기 어렵습니다",
+            False: "이 모델이 더 못하고, 우연으로 보기 어렵습니다",
         }
         return f"{said} {verdicts[is_better]}({counts})."
+
+    @staticmethod
+    def _baseline(name: str) -> str:
+        for pattern, said in (
+            (r"logistic regression on (\d+) x (\d+) pixels", "{0} x {1} 화소의 로지스틱 회귀"),
+            (r"TF-IDF of words .*", "단어 TF-IDF와 선형 SVM"),
+            (r"TF-IDF of characters .*", "글자 TF-IDF와 선형 SVM"),
+        ):
+            if found := re.fullmatch(pattern, name):
+                return said.format(*found.groups())
+        return name
+
+    @staticmethod
+    def _hardware(described: str) -> str:
+        found = re.fullmatch(r"CPU with (\d+) cores?(?: \((.+)\))?", described)
+        return described if not found else f"{found[1]}코어 CPU" + (f"({found[2]})" if found[2] else "")
 
     @staticmethod
     def without_leaked(row: Mapping[str, Any], kind: str) -> str:
         """The score without test examples that are among the training data."""
         thing = "사진" if kind == "image" else "글"
         left = f"학습 자료와 거의 같은 시험용 {thing} {row['leaked']:,}개를 빼면"
-        return f"{left} {percent(row['accuracy'])}를 맞힙니다."
+        return f"{left} {percent_close(row['accuracy'])}를 맞힙니다."
 
     @staticmethod
     def refused(share: float, kind: str) -> str:
         """How often it says that it does not know."""
         thing = "사진" if kind == "image" else "글"
-        return f"시험용 {thing}의 {percent(share)}에는 \u2018모르겠습니다\u2019라고 답합니다."
+        return f"시험용 {thing}의 {percent_close(share)}에는 \u2018모르겠습니다\u2019라고 답합니다."
+
+    @staticmethod
+    def finding(found: Mapping[str, Any], kind: str) -> str:
+        """What was found in the data before the training, of its kind "image" or "text"."""
+        said = KoreanModels._FINDINGS.get(found["kind"])
+        thing = "사진" if kind == "image" else "글"
+        return said.format(thing=thing, count=f"{found['count']:,}") if said else str(found["summary"])
+
+    _FINDINGS: ClassVar[Mapping[str, str]] = {
+        "contradiction": "같거나 거의 같은 {thing} {count}개에 서로 다른 라벨이 붙어 있습니다.",
+        "leak_test": "시험용 {thing} {count}개는 학습 자료에도 거의 같은 것이 있어, 점수가 실제보다 좋게 나옵니다.",
+        "leak_validation": "검증용 {thing} {count}개는 같거나 거의 같은 것이 학습 자료에도 있습니다.",
+        "repetition": "학습용 {thing} {count}개는 같거나 거의 같은 것이 또 있습니다.",
+        "few_examples": "학습 자료가 너무 적은 라벨이 {count}개 있습니다.",
+        "imbalance": "라벨마다 학습 자료의 수가 크게 다릅니다.",
+        "unreadable": "쓸 수 없는 파일이나 줄 {count}개를 뺐습니다.",
+        "hidden": "숨은 파일 {count}개를 건너뛰었습니다.",
+    }
 
     @staticmethod
     def confused(label: str, answer: str, count: int, total: int) -> str:
@@ -151,7 +187,7 @@ class KoreanModels(EnglishModels):
     def reliability_seen(confidence: float, accuracy: float, error: float) -> str:
         """What the diagram shows, for who does not see it."""
         return (
-            f"대부분 약 {percent(confidence)} 확률로 답했고, 그중 {percent(accuracy)}가 맞았습니다."
+            f"대부분 약 {percent_close(confidence)} 확률로 답했고, 그중 {percent_close(accuracy)}가 맞았습니다."
             f" 둘은 평균 {100 * error:.1f}%포인트 차이 납니다."
         )
 
@@ -171,7 +207,8 @@ class KoreanModels(EnglishModels):
     def recorded_speed(measured: Mapping[str, Any]) -> str:
         """How long an answer took when the checkpoint was measured."""
         time = milliseconds(measured["answer_ms"])
-        return f"{measured['date']}에 {measured['hardware']}에서 쟀을 때는 답 하나에 {time} 걸렸습니다."
+        where = KoreanModels._hardware(measured["hardware"])
+        return f"{measured['date']}에 {where}에서 쟀을 때는 답 하나에 {time} 걸렸습니다."
 
     @staticmethod
     def size(size_bytes: int | None, parameters: int, model: str) -> str:
@@ -184,4 +221,4 @@ class KoreanModels(EnglishModels):
         """When, where and how long it was trained."""
         seconds = training["duration_s"]
         time = f"{seconds / 60:.0f}분" if seconds >= 120 else f"{seconds:.0f}초"
-        return f"{training['date']}에 {training['hardware']}에서 {time} 동안 학습했습니다."
+        return f"{training['date']}에 {KoreanModels._hardware(training['hardware'])}에서 {time} 동안 학습했습니다."

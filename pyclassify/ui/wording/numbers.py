@@ -1,4 +1,4 @@
-"""Numbers as the page writes them, in every language alike."""
+"""Numbers as the page writes them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ _PROCESSORS: Final[Mapping[str, str]] = {"cpu": "CPU", "cuda": "GPU", "mps": "Ap
 def percent(share: float) -> str:
     """A share from 0 to 1 with one decimal."""
     return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
+
+
+def percent_close(share: float) -> str:
+    """The same as Korean writes it, without a space."""
+    return f"{100 * share:.1f}%"
 
 
 def milliseconds(time_ms: float) -> str:
