@@ -276,6 +276,15 @@ def test_link_says_that_a_picture_is_not_in_it(page: Page) -> None:
     page.get_by_role("button", name=English.LINK_COPIED, exact=True).wait_for()
 
 
+@pytest.mark.parametrize("locale", ["en-US", "ko-KR"])
+def test_all_tabs_are_in_sight_on_a_phone(open_page: Callable[..., Page], locale: str) -> None:
+    page = open_page(locale=locale, width=390)
+    for said in (English, Korean):
+        if locale.startswith(said.CODE):
+            page.get_by_role("tab", name=said.MODELS_TAB, exact=True).wait_for()
+    assert page.get_by_role("tab").count() == 5
+
+
 def test_broken_checkpoint_is_named(page: Page) -> None:
     assert "altered" in page.locator(".notice").inner_text()
     assert "vocab.txt" in page.locator(".notice").inner_text()
