@@ -38,6 +38,7 @@ def test_every_block_is_one_that_is_run() -> None:
         "python -m pytest",  # .ci/run takes it from here
         "python -m train.image",
         "python -m train.text",
+        "python -m train.cards",
         "pyclassify.load(",
         "Client(",
         "curl",
@@ -97,6 +98,14 @@ def _run(command: list[str], folder: Path) -> str:
 @pytest.mark.parametrize("module", ["train.image", "train.text"])
 def test_training_commands(folder: Path, module: str) -> None:
     assert "Test accuracy" in _run(["bash", "-c", _blocks("bash", f"python -m {module}")], folder)
+
+
+def test_names_are_given_as_the_readme_says(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "checkpoints" / "imdb", tmp_path / "checkpoints" / "imdb")
+    _run(["bash", "-c", _blocks("bash", "python -m train.cards")], tmp_path)
+    card = json.loads((tmp_path / "checkpoints" / "imdb" / "config.json").read_text(encoding="utf-8"))["card"]
+    assert card["title"]["en"] == "Film reviews"
+    assert set(card["label_names"]["ko"]) == {"neg", "pos"}
 
 
 def test_use_from_python(folder: Path) -> None:
