@@ -351,6 +351,37 @@ def _ms(milliseconds: float) -> str:
     return f"{milliseconds:.2f} ms" if milliseconds < 9.995 else f"{milliseconds:.1f} ms"
 
 
+def mirrored(folder: Path = results.FOLDER) -> str:
+    """What a second look at the mirror image brings; empty where the benchmark was not run."""
+    content = results.read("mirrored", folder)
+    if content is None:
+        return ""
+    rows = [
+        [row["way"], f"{row['accuracy']:.2%} ({row['accuracy_interval'][0]:.2%} to {row['accuracy_interval'][1]:.2%})"]
+        for row in content["results"]["rows"]
+    ]
+    return "\n\n".join([markdown(["Looked at", "Test accuracy (95 % interval)"], rows), f"- {origin(content)}"])
+
+
+def scale(folder: Path = results.FOLDER) -> str:
+    """What few and many texts cost; empty where the benchmark was not run."""
+    content = results.read("scale", folder)
+    if content is None:
+        return ""
+    rows = [
+        [
+            f"{each['rows']:,} of about {each['words']:,} words",
+            duration(each["seconds"]),
+            duration(statistics.mean(each["epochs_s"])),
+            f"{each['peak_bytes'] / 1e9:.2f} GB",
+            f"{each['accuracy']:.2%}",
+        ]
+        for each in content["results"]
+    ]
+    head = ["Texts", "Whole program", "Of it one epoch", "Memory at most", "Test accuracy"]
+    return "\n\n".join([markdown(head, rows), f"- {origin(content)}"])
+
+
 TABLES: dict[str, Callable[[Path], str]] = {
     "checkpoints": checkpoints,
     "trust": trust,
@@ -363,6 +394,8 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "many": many,
     "explain": explain,
     "known": known,
+    "mirrored": mirrored,
+    "scale": scale,
 }
 
 if __name__ == "__main__":
