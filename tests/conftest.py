@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import app
 from tests import drawing
@@ -51,3 +52,11 @@ def image_checkpoint(checkpoints: Path) -> Path:
 @pytest.fixture(scope="session")
 def text_checkpoint(checkpoints: Path) -> Path:
     return checkpoints / "reviews"
+
+
+@pytest.fixture(scope="session")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A red one of 40 x 30 pixels."""
+    path = tmp_path_factory.mktemp("pictures") / "red.png"
+    Image.new("RGB", (40, 30), "red").save(path)
+    return path

@@ -21,7 +21,6 @@ import pytest
 from gradio.i18n import I18nData
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from PIL import Image
 
 import app
 import pyclassify
@@ -72,13 +71,6 @@ def address(checkpoints: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def client(address: str) -> Client:
     return Client(address, verbose=False)
-
-
-@pytest.fixture(scope="module")
-def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("pictures") / "red.png"
-    Image.new("RGB", (40, 30), "red").save(path)
-    return path
 
 
 # Options

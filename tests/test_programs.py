@@ -61,13 +61,6 @@ def client(address: str) -> Client:
     return Client(address, verbose=False)
 
 
-@pytest.fixture(scope="module")
-def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("pictures") / "red.png"
-    Image.new("RGB", (40, 30), "red").save(path)
-    return path
-
-
 def data_url(path: Path) -> str:
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
@@ -360,7 +353,7 @@ def test_answer_in_korean() -> None:
     _, (korean,) = call(address, "classify_text", {"text": "hello", "language": "ko"})
     _, (english,) = call(address, "classify_text", {"text": "hello"})
     page.close()
-    assert korean["message"] == "아마 ham일 것입니다(60 %). spam일 수도 있습니다."
+    assert korean["message"] == "아마 ham일 것입니다(60%). spam일 수도 있습니다."
     assert korean["notes"] == ["단어 1,234개 중 처음 3개만 읽었습니다."]
     assert english["message"] == "Probably ham (60 %), or possibly spam."
     assert english["notes"] == ["Only the first 3 of 1,234 words were read."]

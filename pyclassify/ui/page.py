@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import gradio as gr
 
@@ -22,7 +22,7 @@ from pyclassify.ui.text_tab import text_tab
 from pyclassify.ui.theme import CSS, FAVICON, HEAD, JS, theme
 from pyclassify.ui.uploads import MAX_FILE_SIZE, readable
 from pyclassify.ui.why import explainer
-from pyclassify.ui.wording import table
+from pyclassify.ui.wording import Said, table
 from pyclassify.ui.wording.en import English
 
 if TYPE_CHECKING:
@@ -61,34 +61,28 @@ def build_page(
     page = gr.Blocks(
         title=English.TITLE, analytics_enabled=analytics, delete_cache=(UPLOADS_KEPT_S // 6, UPLOADS_KEPT_S)
     )
+    of_kind: dict[Kind, dict[str, Classifier]] = {kind: _of_kind(classifiers, kind) for kind in _TABS}
     asks: dict[Kind, Ask] = {}
     with page:
         around = frame()
         if broken:
             notice(broken)
         with gr.Tabs(elem_id="tabs") as tabs:
-            with around.tab("image", lambda words: words.IMAGE_TAB):
-                pictures = _of_kind(classifiers, "image")
-                if pictures:
-                    asks["image"], explained = accelerate(asker(pictures)), accelerate(explainer(pictures))
-                    image_tab(pictures, asks["image"], explained, around, max_batch=max_batch)
-                else:
-                    empty_tab("image")
-            with around.tab("text", lambda words: words.TEXT_TAB):
-                texts = _of_kind(classifiers, "text")
-                if texts:
-                    asks["text"], explained = accelerate(asker(texts)), accelerate(explainer(texts))
-                    text_tab(texts, asks["text"], explained, around, max_batch=max_batch)
-                else:
-                    empty_tab("text")
+            for kind, (draw, name) in _TABS.items():
+                with around.tab(kind, name):
+                    if of_kind[kind]:
+                        asks[kind], explained = accelerate(asker(of_kind[kind])), accelerate(explainer(of_kind[kind]))
+                        draw(of_kind[kind], asks[kind], explained, around, max_batch=max_batch)
+                    else:
+                        empty_tab(kind)
             with around.tab("many", lambda words: words.MANY_TAB):
                 if classifiers:
-                    many_tab(page, classifiers, _any_of(asks, pictures), around)
+                    many_tab(page, classifiers, _any_of(asks, of_kind["image"]), around)
                 else:
                     empty_tab("image")
             if classifiers:
                 with around.tab("compare", lambda words: words.COMPARE_TAB):
-                    compare_tab({"image": pictures, "text": texts}, asks, around, max_batch=max_batch)
+                    compare_tab(of_kind, asks, around, max_batch=max_batch)
                 with around.tab("models", lambda words: words.MODELS_TAB):
                     models_tab(classifiers, answer_ms or {})
         frame_events(page, tabs, around)
@@ -98,6 +92,13 @@ def build_page(
     keep_apart(page, readable)
     describe(page)
     return page
+
+
+_TABS: Final[Mapping[Kind, tuple[Callable[..., Any], Said]]] = {
+    "image": (image_tab, lambda words: words.IMAGE_TAB),
+    "text": (text_tab, lambda words: words.TEXT_TAB),
+}
+"""What draws the tab of a kind, and what stands on it."""
 
 
 def _any_of(asks: Mapping[Kind, Ask], pictures: Mapping[str, Classifier]) -> Ask:
