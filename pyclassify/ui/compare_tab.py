@@ -75,12 +75,12 @@ def _side(kind: Kind, classifiers: Mapping[str, Classifier], ask: Ask, frame: Fr
     names = list(classifiers)
     menus: list[gr.Dropdown] = []
     boxes: list[gr.Label | gr.HTML] = []
+    verdict = gr.HTML(elem_classes=["verdict", "live"], padding=False)  # what both say, in words, before the bars
     with gr.Row(elem_classes="sides-by-side"):
         for name, label in zip(names, (_first, _second), strict=False):
             with gr.Column(min_width=320):
                 menus.append(gr.Dropdown(choices(classifiers), value=name, label=fixed(label)))
                 boxes += answer_box(classifiers, waiting=waiting)
-    verdict = gr.HTML(elem_classes=["verdict", "live"], padding=False)
     behind = "" if kind == "text" else "-picture"
     frame.linked.update({f"compare.first{behind}": menus[0], f"compare.second{behind}": menus[1]})
 
