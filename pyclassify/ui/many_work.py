@@ -82,11 +82,13 @@ class Work:
         except InputError as error:
             return {parts.said: problem(words(language).sentence(str(error)))}
         run = self.runs.of(str(request.session_hash))
-        is_other = run is not None and bool(uploads) and tuple(each.path for each in uploads) != run.inputs
-        if run is None or run.going or not is_other:
-            return self._offered(uploads, name)
+        update = self._offered(uploads, name)
+        if run is None:
+            return {parts.said: "", **update}
+        if run.going or not uploads or tuple(each.path for each in uploads) == run.inputs:
+            return update
         self.runs.forget(str(request.session_hash))
-        return self._nothing_shown() | self._offered(uploads, name)
+        return self._nothing_shown() | update
 
     def _offered(self, uploads: list[Upload], name: str) -> Update:
         parts = self.parts

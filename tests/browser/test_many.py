@@ -51,6 +51,7 @@ def test_a_zip_is_answered_sorted_filtered_and_taken_home(page: Page, tmp_path: 
     page.locator("#many-start").click()
     expect(page.locator("#many-said [role=alert]")).to_contain_text("Choose files first")
     _choose(page, _pictures(tmp_path / "all.zip", 60))
+    expect(page.locator("#many-said")).to_have_text("")
     page.locator("#many-start").click()
     expect(page.locator("#many-said")).to_contain_text("Done: 61 rows")
     rows = page.locator("#many-table tbody tr")
