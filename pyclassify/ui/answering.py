@@ -41,13 +41,18 @@ class AnswerPanel:
     why: gr.HTML
 
     @property
+    def said(self) -> list[Any]:
+        """The first of the outputs: what is in words."""
+        return self.outputs[:2]
+
+    @property
     def outputs(self) -> list[Any]:
         """What an event that answers fills, in the order of `shown`; the reasons for what was before go."""
         return [self.answer, self.remarks, self.why, self.labels]
 
 
-def answer_panel(classifiers: Mapping[str, Classifier], *, waiting: Said) -> AnswerPanel:
-    """Draw the panel where the page stands now."""
+def answer_panel(classifiers: Mapping[str, Classifier], *, asked: str, waiting: Said) -> AnswerPanel:
+    """Draw the panel where the page stands now, for what is asked: a "picture" or a "text"."""
     first = next(iter(classifiers.values()))
     with gr.Group(elem_classes="answering"):
         answer, remarks = _answer(classifiers, waiting)
@@ -61,7 +66,7 @@ def answer_panel(classifiers: Mapping[str, Classifier], *, waiting: Said) -> Ans
                 scale=1,
                 min_width=140,
             )
-        why = gr.HTML(elem_classes=["reasons", "live"], padding=False)
+        why = gr.HTML(elem_classes=["reasons", "live"], padding=False, elem_id=f"why-{asked}")
     return AnswerPanel(answer, remarks, ask, labels, why)
 
 
@@ -131,19 +136,18 @@ def answer_events(
         "batch": True,
         "max_batch_size": max_batch,
     }
-    on_the_page = gr.on(
-        [*triggers, menu.change, language.input],
-        answer,
-        inputs,
-        panel.outputs,
-        preprocess=False,
-        postprocess=False,
-        show_progress=show_progress,
-        show_progress_on=panel.answer,
-        trigger_mode="always_last",
-        api_visibility="private",
+    on_the_page: dict[str, Any] = {
+        "preprocess": False,
+        "postprocess": False,
+        "show_progress": show_progress,
+        "show_progress_on": panel.answer,
+        "trigger_mode": "always_last",
+        "api_visibility": "private",
         **one_line,
-    )
+    }
+    answered = gr.on([*triggers, menu.change], answer, inputs, panel.outputs, **on_the_page)
+    # the same in another language; the reasons stay, and are said anew as well
+    spoken = language.input(lambda *columns: answer(*columns)[: len(panel.said)], inputs, panel.said, **on_the_page)
     answers = gr.JSON(visible=False, label="answer")
     answers.api_info = lambda: ANSWER  # type: ignore[method-assign]
     for_programs = gr.on(
@@ -156,7 +160,7 @@ def answer_events(
         api_name=endpoint.__name__,
         **one_line,
     )
-    return [on_the_page, for_programs]
+    return [answered, spoken, for_programs]
 
 
 def shown(

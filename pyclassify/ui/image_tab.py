@@ -41,7 +41,7 @@ def image_tab(
                 api_visibility="private",
             )
         with gr.Column(min_width=320):
-            panel = answer_panel(classifiers, waiting=lambda words: words.WAITING_FOR_PICTURE)
+            panel = answer_panel(classifiers, asked="picture", waiting=lambda words: words.WAITING_FOR_PICTURE)
     take_uploads_only(picture, EXAMPLES / "cat.jpg")
 
     def answer(picture: list[Any], name: list[str], language: list[str]) -> tuple[list[Any], ...]:

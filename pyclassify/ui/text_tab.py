@@ -49,7 +49,7 @@ def text_tab(
             menu = checkpoint_menu(classifiers, frame.language)
             below = gr.Column()
         with gr.Column(min_width=320):
-            panel = answer_panel(classifiers, waiting=lambda words: words.WAITING_FOR_TEXT)
+            panel = answer_panel(classifiers, asked="text", waiting=lambda words: words.WAITING_FOR_TEXT)
     samples = fitting_examples(classifiers)
     if samples:
         with below:  # drawn last, because an example also chooses from the menu

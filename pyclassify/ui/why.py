@@ -77,17 +77,25 @@ def why_events(
             return problem(words(language).sentence(str(error)))
         return explain(name, item, label if isinstance(label, str) else "", language) if item is not None else ""
 
+    inputs = [source, menu, panel.labels, language]
+    as_models_are: dict[str, Any] = {
+        "preprocess": False,
+        "trigger_mode": "always_last",
+        "api_visibility": "private",
+        "concurrency_id": "models",
+        "concurrency_limit": BATCHES_AT_ONCE,
+    }
     asked = gr.on(
-        [panel.ask.click, panel.labels.input],
+        [panel.ask.click, panel.labels.input], why, inputs, panel.why, show_progress="minimal", **as_models_are
+    )
+    # where reasons are shown they are said anew; only the browser knows whether there are any
+    spoken = language.input(
         why,
-        [source, menu, panel.labels, language],
+        inputs,
         panel.why,
-        preprocess=False,
-        show_progress="minimal",
-        trigger_mode="always_last",
-        api_visibility="private",
-        concurrency_id="models",
-        concurrency_limit=BATCHES_AT_ONCE,
+        js=f"(source, ...others) => [document.querySelector('#{panel.why.elem_id} .why') ? source : null, ...others]",
+        show_progress="hidden",
+        **as_models_are,
     )
     offered = gr.on(
         [menu.change, language.input],
@@ -100,7 +108,7 @@ def why_events(
         show_progress="hidden",
         api_visibility="private",
     )
-    return [asked, offered]
+    return [asked, spoken, offered]
 
 
 def _picture(found: Explanation, path: str, label: str, words: type[English]) -> str:

@@ -211,6 +211,24 @@ def test_why_is_shown_for_any_label_and_goes_with_the_next_input(page: Page) -> 
     page.locator(".why:visible").wait_for(state="detached")
 
 
+def test_reasons_stay_and_follow_the_language(page: Page) -> None:
+    choose(page, CAT)
+    expect_remark(page, "Answered in")
+    page.get_by_text(Korean.NAME, exact=True).click()
+    expect_remark(page, "CPU에서")
+    page.wait_for_timeout(500)
+    assert page.locator(".why").count() == 0  # nobody asked
+    page.get_by_role("button", name=Korean.WHY).locator("visible=true").click()
+    page.get_by_role("img", name=re.compile("주황색")).wait_for()
+    page.get_by_role("combobox", name=Korean.WHY_LABEL).locator("visible=true").click()
+    page.get_by_role("option", name="horse").click()
+    page.get_by_role("img", name=re.compile("horse의 근거")).wait_for()
+    page.get_by_text(English.NAME, exact=True).click()
+    page.get_by_role("img", name=re.compile("speaks for horse")).wait_for()
+    expect_remark(page, "Answered in")
+    page.get_by_role("img", name=re.compile("speaks for horse")).wait_for()
+
+
 def test_heat_fades(page: Page) -> None:
     choose(page, CAT)
     expect_remark(page, "Answered in")
