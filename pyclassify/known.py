@@ -29,6 +29,7 @@ OUTER: Final = 0.1
 """The share of validation examples at each end of a scale that is replaced by a straight line: an exponential tail."""
 
 LEVELS: Final = 81
+FOLDS: Final = 20
 Keep = Callable[[Tensor], Tensor]
 Rows = Sequence[Sequence[float]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -71,14 +72,35 @@ def fit_scale(values: Rows, views: Sequence[View]) -> tuple[dict[str, Any], dict
     Returns:
         Plain data and tensors for `Scale`.
     """
-    columns = np.array([[_finite(each) for each in row] for row in values]).T
-    tensors = {
+    rows = [[_finite(each) for each in row] for row in values]
+    tensors = _scales(rows, views)
+    config = {"views": [view.name for view in views], "validation": len(values), "threshold": _threshold(rows, views)}
+    return config, tensors
+
+
+def _scales(rows: Rows, views: Sequence[View]) -> dict[str, Tensor]:
+    columns = np.array(rows).T
+    return {
         "knots": torch.from_numpy(np.stack([_knots(each, view) for each, view in zip(columns, views, strict=True)]))
     }
-    config = {"views": [view.name for view in views], "validation": len(values), "threshold": 0.0}
-    strangeness = Scale(config, tensors, views)(values)
-    config["threshold"] = torch.quantile(strangeness.double(), 1 - REFUSED_SHARE).item()
-    return config, tensors
+
+
+def _threshold(rows: Rows, views: Sequence[View]) -> float:
+    """The strangeness that one in twenty inputs like the validation data is above.
+
+    Each example is judged by the scales of the others, because none is as strange to scales that it had a part in: of
+    ten examples, what came after them would be refused every other time. So many of n are below that one more would be
+    so with the share that is wanted (the quantile of split conformal prediction), or all of them where n is below 19.
+    """
+    folds = min(len(rows), FOLDS)
+    found = []
+    for fold in range(folds):
+        others = [row for at, row in enumerate(rows) if at % folds != fold] or rows
+        config = {"views": [view.name for view in views], "threshold": 0.0}
+        found.append(Scale(config, _scales(others, views), views)(rows[fold::folds]))
+    ranked = torch.cat(found).double().sort().values
+    rank = min(len(rows), math.ceil((len(rows) + 1) * (1 - REFUSED_SHARE)))
+    return float(ranked[rank - 1])
 
 
 def _knots(values: Floats, view: View) -> Floats:

@@ -106,11 +106,25 @@ def _strangeness(known: Any, transform: Any, things: list[Any]) -> Tensor:
     return found
 
 
-def test_about_a_twentieth_of_the_validation_pictures_is_refused(picture: Any) -> None:
+def test_about_a_twentieth_of_new_pictures_is_refused(picture: Any) -> None:
     known = image_known.Known(*picture)
-    _, strangeness = known.answer(*PICTURES.collate(list(VALIDATION[0])))
-    assert picture[1]["validation"] == len(strangeness) == 120
-    assert 0.03 <= (strangeness > known.threshold).float().mean() <= 0.06
+    assert picture[1]["validation"] == len(VALIDATION[0]) == 120
+    pixels, _ = _drawn(drawing.SHAPES, range(2000, 2100))
+    _, strangeness = known.answer(*PICTURES.collate(list(pixels)))
+    assert 0.01 <= (strangeness > known.threshold).float().mean() <= 0.1
+
+
+@pytest.mark.parametrize("examples", [10, 20, 50])
+def test_few_validation_examples_do_not_make_ordinary_inputs_strange(examples: int) -> None:
+    views = [View(name=str(number), is_surface=number == 1, is_two_sided=number == 1) for number in range(6)]
+    generator, refused = np.random.default_rng(0), []
+    for _ in range(40):
+        mixed = generator.normal(size=(6, 6))
+        seen, new = (generator.normal(size=(count, 6)) @ mixed for count in (examples, 100))
+        config, tensors = fit_scale(seen.tolist(), views)
+        scale = Scale(config, tensors, views)
+        refused.append((scale(new.tolist()) > scale.threshold).float().mean().item())
+    assert 0.01 < np.mean(refused) < 0.08
 
 
 def test_about_a_twentieth_of_the_validation_texts_is_refused(text: Any) -> None:

@@ -104,7 +104,7 @@ def test_chosen_picture_is_answered_by_another_checkpoint(
     expect_answer(page, expected("vehicles", CAT))
     about = page.locator(".block.about:visible").inner_text()
     assert "Tells apart: " in about
-    assert "89.4\xa0% of pictures it had never seen" in about
+    assert "89.4\xa0% of 10,000 pictures it had never seen" in about
 
 
 def test_pasted_pictures_are_answered(page: Page, expected: Callable[..., pyclassify.Prediction]) -> None:

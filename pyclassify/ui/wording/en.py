@@ -147,7 +147,10 @@ class English(EnglishMany, EnglishModels):
         accuracy = (info.get("scores") or {}).get("accuracy")
         if accuracy is None:
             return said
-        return f"{said} Right on {percent(accuracy)} of {thing} it had never seen; more under Models."
+        # of how many, since all of twenty is little
+        tests = (info.get("data") or {}).get("test")
+        tested = f"{tests:,} {thing}" if tests else thing
+        return f"{said} Right on {percent(accuracy)} of {tested} it had never seen; more under Models."
 
     @staticmethod
     def _trained(data: Mapping[str, Any], thing: str) -> str:

@@ -167,7 +167,9 @@ class Korean(KoreanMany, KoreanModels, English):
         accuracy = (info.get("scores") or {}).get("accuracy")
         if accuracy is None:
             return said
-        return f"{said} 처음 보는 {thing}의 {percent_close(accuracy)}를 맞혔습니다. 자세한 것은 모델 탭에 있습니다."
+        tests = (info.get("data") or {}).get("test")
+        tested = f"{thing} {tests:,}개" if tests else thing
+        return f"{said} 처음 보는 {tested} 중 {percent_close(accuracy)}를 맞혔습니다. 자세한 것은 모델 탭에 있습니다."
 
     @staticmethod
     def _trained(data: Mapping[str, Any], thing: str) -> str:
