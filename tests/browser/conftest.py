@@ -75,18 +75,36 @@ class Watched:
     """What a tab of the browser asked for and complained about."""
 
     def __init__(self, page: Page, address: str) -> None:
+        self.page = page
         self.complaints: list[str] = []
         self.foreign: list[str] = []
+        self._under_way: set[Any] = set()  # streams of answers
+        self.leaving = False  # what is under way is broken off then, and the browser says so
         self._own = (address, address.replace("http", "ws"), "data:", "blob:")
         page.on("console", self._console)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("pageerror", lambda error: self._complain(str(error)))
         page.on("request", self._request)
+        page.on("requestfinished", lambda request: self._under_way.discard(request))
+        page.on("requestfailed", lambda request: self._under_way.discard(request))
 
     def _console(self, message: Any) -> None:
         if message.type in ("error", "warning") and message.text not in KNOWN_WARNINGS:
-            self.complaints.append(f"{message.type}: {message.text}")
+            self._complain(f"{message.type}: {message.text}")
+
+    def _complain(self, said: str) -> None:
+        if not self.leaving:
+            self.complaints.append(said)
+
+    def reload(self) -> None:
+        """Load the page anew once all answers are there: what is broken off, the browser complains of."""
+        for _ in range(300):
+            if self._under_way:
+                self.page.wait_for_timeout(50)
+        self.page.reload()
 
     def _request(self, request: Any) -> None:
+        if "/queue/data" in request.url:
+            self._under_way.add(request)
         if not request.url.startswith(self._own):
             self.foreign.append(request.url)
 
@@ -106,12 +124,15 @@ def open_page(browser: Browser, address: str) -> Iterator[Any]:
         context.set_default_timeout(15_000)
         page = context.new_page()
         watched.append(Watched(page, address))
+        page.reload_quietly = watched[-1].reload
         page.goto(f"{address}?__theme={theme}#{fragment}")
         page.get_by_role("tab").first.wait_for()
         page.locator("html[data-paste=on]").wait_for(state="attached")
         return page
 
     yield open_page
+    for each in watched:
+        each.leaving = True
     for context in contexts:
         context.close()
     assert [each.complaints for each in watched if each.complaints] == []

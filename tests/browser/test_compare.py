@@ -65,5 +65,5 @@ def test_text_is_answered_by_both_as_it_is_written_and_a_link_brings_it_back(ope
     page.get_by_role("button", name=Korean.LINK).click()
     page.get_by_role("button", name=Korean.LINK_COPIED).wait_for()
     assert "second=imdb" in page.url
-    page.reload()
+    page.reload_quietly()  # type: ignore[attr-defined]
     assert said(page, Korean.SAME_CHECKPOINT)

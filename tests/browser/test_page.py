@@ -254,7 +254,7 @@ def test_korean_browser_gets_korean_and_the_switch_overrides(
         page.get_by_role("tab", name=title).wait_for()
     expect_answer(page, expected("imdb", "a good film"))
     page.locator(".block.about:visible", has_text="Tells apart").wait_for()
-    page.reload()
+    page.reload_quietly()  # type: ignore[attr-defined]
     for title in (English.TEXT_TAB, English.IMAGE_TAB):
         page.get_by_role("tab", name=title).wait_for()
 
