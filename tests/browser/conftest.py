@@ -22,6 +22,7 @@ SCREENSHOTS = Path(__file__).with_name("screenshots")
 
 # Gradio's event stream has a method that only warns that it is empty.
 KNOWN_WARNINGS = ("Method not implemented.",)
+QUIET = 10  # times 50 ms with nothing under way
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -78,7 +79,7 @@ class Watched:
         self.page = page
         self.complaints: list[str] = []
         self.foreign: list[str] = []
-        self._under_way: set[Any] = set()  # streams of answers
+        self._under_way: set[Any] = set()  # questions and streams of answers
         self.leaving = False  # what is under way is broken off then, and the browser says so
         self._own = (address, address.replace("http", "ws"), "data:", "blob:")
         page.on("console", self._console)
@@ -96,14 +97,22 @@ class Watched:
             self.complaints.append(said)
 
     def reload(self) -> None:
-        """Load the page anew once all answers are there: what is broken off, the browser complains of."""
+        """Load the page anew once it has been quiet: a chain of questions has gaps.
+
+        A page that goes on asking is reloaded all the same, and what that breaks off is not held against it.
+        """
+        quiet = 0
         for _ in range(300):
-            if self._under_way:
-                self.page.wait_for_timeout(50)
+            quiet = 0 if self._under_way else quiet + 1
+            if quiet > QUIET:
+                break
+            self.page.wait_for_timeout(50)
+        self.leaving = True
         self.page.reload()
+        self.leaving = False
 
     def _request(self, request: Any) -> None:
-        if "/queue/data" in request.url:
+        if "/queue/" in request.url:
             self._under_way.add(request)
         if not request.url.startswith(self._own):
             self.foreign.append(request.url)
