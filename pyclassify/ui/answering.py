@@ -145,7 +145,7 @@ def answer_events(
         "api_visibility": "private",
         **one_line,
     }
-    answered = gr.on([*triggers, menu.change], answer, inputs, panel.outputs, **on_the_page)
+    answered = gr.on([*triggers, menu.change], answer, inputs, panel.outputs, js=latest(source), **on_the_page)
     # the same in another language; the reasons stay, and are said anew as well
     spoken = language.input(lambda *columns: answer(*columns)[: len(panel.said)], inputs, panel.said, **on_the_page)
     answers = gr.JSON(visible=False, label="answer")
@@ -161,6 +161,11 @@ def answer_events(
         **one_line,
     )
     return [answered, spoken, for_programs]
+
+
+def latest(source: gr.Image | gr.Textbox) -> str:
+    """What the browser does before an event of an input asks: of changes at the same time, the last one counts."""
+    return f"(...values) => pyclassify.latest({source.elem_id!r}, values)"
 
 
 def shown(

@@ -10,7 +10,7 @@ import gradio as gr
 
 from pyclassify.message import percent
 from pyclassify.ui import image_tab, text_tab
-from pyclassify.ui.answering import answer_box, shown, too_few_box
+from pyclassify.ui.answering import answer_box, latest, shown, too_few_box
 from pyclassify.ui.asking import BATCHES_AT_ONCE, Ask, Outcome, Read, outcomes
 from pyclassify.ui.frame import Frame
 from pyclassify.ui.naming import choices, titles
@@ -99,6 +99,7 @@ def _side(kind: Kind, classifiers: Mapping[str, Classifier], ask: Ask, frame: Fr
         show_progress="minimal" if kind == "image" else "hidden",
         show_progress_on=[boxes[0], boxes[2]],
         trigger_mode="always_last",
+        js=latest(source),
         api_visibility="private",
         concurrency_id="models",
         concurrency_limit=BATCHES_AT_ONCE if max_batch > 1 else 1,

@@ -31,7 +31,17 @@
   const FILES = ["#picture img", "#compare-picture img", "#many-files .file-preview"];
   const openTab = () => document.querySelector("#tabs [role=tab][aria-selected=true]")?.dataset.tabId ?? "";
 
+  // Two changes at once, as from a link, and Gradio lets both ask and shows whichever answer comes last. So each waits a
+  // moment for the other, and both ask what the later one asks.
+  const MOMENT_MS = 10;
+  const asks = {};
+
   window.pyclassify = {
+    latest: async (of, values) => {
+      asks[of] = values;
+      await new Promise((done) => setTimeout(done, MOMENT_MS));
+      return asks[of];
+    },
     restore: async (keys, values, titles) => {
       const link = read();
       const tab = link.get("tab");

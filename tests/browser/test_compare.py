@@ -67,3 +67,12 @@ def test_text_is_answered_by_both_as_it_is_written_and_a_link_brings_it_back(ope
     assert "second=imdb" in page.url
     page.reload_quietly()  # type: ignore[attr-defined]
     assert said(page, Korean.SAME_CHECKPOINT)
+
+
+def test_of_two_questions_at_once_both_ask_what_the_later_one_asks(page: Page) -> None:
+    together = """() => Promise.all([
+        pyclassify.latest("text", [null, "imdb"]), pyclassify.latest("text", ["a good film", "imdb"]),
+        pyclassify.latest("picture", [null, "animals"]),
+    ])"""
+    assert page.evaluate(together) == [["a good film", "imdb"]] * 2 + [[None, "animals"]]
+    assert page.evaluate("pyclassify.latest('text', ['', 'imdb'])") == ["", "imdb"]
