@@ -1,15 +1,49 @@
-"""What can go wrong and a person can mend.
+"""The errors that PyClassify raises on purpose.
 
-Every message is one sentence or two: what is wrong, where, and the way out. Programs catch `PyClassifyError`;
-command lines print it and leave with exit status 2; the page shows it.
+An error has a code and fields; its sentence stands under `errors.<code>` in the locale files. Command lines print the
+English sentence and leave with exit status 2, the page shows it in the visitor's language, programs catch
+`PyClassifyError`.
 """
 
-WAY_OUT = "Train it again or download it anew."
-"""How a message on a checkpoint that cannot be used mostly ends."""
+from __future__ import annotations
+
+from typing import Any
+
+from pyclassify.locales import DEFAULT, Message
 
 
 class PyClassifyError(Exception):
-    """The root of all errors that PyClassify raises on purpose."""
+    """Root of all errors that PyClassify raises on purpose.
+
+    Args:
+        code: names the sentence.
+        fields: values for the braces of the sentence.
+    """
+
+    def __init__(self, code: str, /, **fields: Any) -> None:
+        super().__init__(code)
+        self.code = code
+        self.fields = fields
+
+    @property
+    def message(self) -> Message:
+        """The sentence, not written out yet."""
+        return Message(f"errors.{self.code}", self.fields)
+
+    def text(self, language: str = DEFAULT) -> str:
+        """Write the sentence in a language."""
+        return self.message.text(language)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # exceptions are pickled by their positional arguments alone, and some hosts answer in another process
+        return _restored, (type(self), self.code, self.fields)
+
+
+def _restored(kind: type[PyClassifyError], code: str, fields: dict[str, Any]) -> PyClassifyError:
+    return kind(code, **fields)
 
 
 class ConfigError(PyClassifyError):
@@ -21,8 +55,8 @@ class DataError(PyClassifyError):
 
 
 class CheckpointError(PyClassifyError):
-    """A checkpoint is missing, damaged, altered or of a format this version does not know."""
+    """A checkpoint is missing, damaged, altered or of a format that this version does not read."""
 
 
 class InputError(PyClassifyError):
-    """One picture or text given to a classifier cannot be read."""
+    """An input of a classifier cannot be read."""

@@ -1,13 +1,27 @@
-"""Splits: stratified, seeded, and with identical items on one side."""
+"""Splits: stratified, seeded, and with identical items on one side; and the folders that stand for splits."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyclassify.dataset import (
+    Examples,
+    Skipped,
+    Splits,
+    group_copies,
+    is_storable,
+    label_counts,
+    printable,
+    split,
+    split_folders,
+    visible_folders,
+)
 from pyclassify.errors import DataError
-from pyclassify.examples import Examples, Skipped, copies, label_counts, printable, split
+from pyclassify.locales import Message
 
 LABELLED = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 2)), min_size=12, max_size=80)
 
@@ -43,8 +57,9 @@ def test_split_is_stratified() -> None:
 
 
 def test_a_label_with_one_different_item_cannot_be_split() -> None:
-    with pytest.raises(DataError, match="too few"):
-        split(Examples(("a", "a", "b", "c"), (0, 0, 1, 1)), fraction=0.5, seed=0)
+    with pytest.raises(DataError) as error:
+        split(Examples(("b", "c", "a", "a"), (0, 0, 1, 1)), fraction=0.5, seed=0)
+    assert (error.value.code, error.value.fields) == ("label_has_one_example", {"number": 1})
 
 
 def test_examples_must_pair_up() -> None:
@@ -52,9 +67,20 @@ def test_examples_must_pair_up() -> None:
         Examples(("a", "b"), (0,))
 
 
+def test_examples_are_taken_in_the_order_of_positions() -> None:
+    assert Examples(("a", "b", "c"), (0, 1, 2)).take([2, 0]) == Examples(("c", "a"), (2, 0))
+    assert Examples(("a", "b"), (0, 1)).label_tensor().tolist() == [0, 1]
+
+
+def test_parts_are_in_order() -> None:
+    train, validation, test = (Examples((name,), (0,)) for name in "abc")
+    splits = Splits(name="x", labels=("a", "b"), train=train, validation=validation, test=test)
+    assert list(splits.parts.items()) == [("train", train), ("validation", validation), ("test", test)]
+
+
 @given(st.text())
-def test_what_was_left_out_is_always_one_line_of_utf_8(name: str) -> None:
-    shown = Skipped(name, "damaged").name
+def test_the_name_of_a_skipped_file_is_one_line_of_utf_8(name: str) -> None:
+    shown = Skipped(name, Message("errors.picture_is_heic")).name
     assert shown.encode().decode() == shown == printable(shown)
     assert len(shown.splitlines()) <= 1
 
@@ -62,6 +88,16 @@ def test_what_was_left_out_is_always_one_line_of_utf_8(name: str) -> None:
 def test_names_in_any_script_stay_as_they_are() -> None:
     assert printable("고양이 1 ❤.png") == "고양이 1 ❤.png"
     assert printable("a\nb\udcff") == r"a\nb\udcff"
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"), [("고양이", True), ("", False), ("a\nb", False), ("a\n", False), ("a\udcff", False)]
+)
+def test_labels_are_one_line_of_utf_8(label: str, expected: bool) -> None:
+    assert is_storable(label) is expected
+
+
+# Copies
 
 
 def _with_copies(sizes: list[list[int]]) -> Examples[str]:
@@ -93,7 +129,7 @@ def test_a_split_with_copies_is_as_near_as_they_allow(sizes: list[list[int]], fr
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_text_that_is_most_of_the_data_stays_with_what_is_left(seed: int) -> None:
+def test_a_text_that_is_most_of_the_data_stays_in_the_rest(seed: int) -> None:
     examples = _with_copies([[9000] + [1] * 1000, [1] * 100])
     rest, part = split(examples, fraction=0.2, seed=seed)
     assert label_counts(part, ["mostly one", "all different"]) == {"mostly one": 200, "all different": 20}
@@ -106,8 +142,60 @@ def test_a_part_of_large_groups_alone_takes_the_smallest() -> None:
     assert part.label_ids.count(0) == 50
 
 
-def test_copies_carry_the_label_of_most_of_them_and_of_equals_the_first() -> None:
-    groups, labels = copies(Examples(tuple("abacbaab"), (0, 2, 1, 1, 2, 1, 0, 0)))
+def test_copies_have_the_label_of_most_of_them_and_of_equals_the_first() -> None:
+    groups, label_ids = group_copies(Examples(tuple("abacbaab"), (0, 2, 1, 1, 2, 1, 0, 0)))
     assert groups.tolist() == [0, 1, 0, 2, 1, 0, 0, 1]
-    assert labels.tolist() == [0, 2, 1]
-    assert [each.size for each in copies(Examples((), ()))] == [0, 0]
+    assert label_ids.tolist() == [0, 2, 1]
+    assert [array.size for array in group_copies(Examples((), ()))] == [0, 0]
+
+
+# Folders
+
+
+def _folders(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).mkdir(parents=True)
+    return root
+
+
+def test_folders_are_sorted_and_junk_is_passed_over(tmp_path: Path) -> None:
+    _folders(tmp_path, "dog", "cat", ".git", "__MACOSX", "@eaDir")
+    (tmp_path / "notes.txt").touch()
+    assert [folder.name for folder in visible_folders(tmp_path)] == ["cat", "dog"]
+
+
+def test_a_folder_that_is_missing_or_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "missing", tmp_path / "file"):
+        with pytest.raises(DataError) as error:
+            visible_folders(path)
+        assert (error.value.code, error.value.fields["path"]) == ("folder_unreadable", path)
+
+
+def test_split_folders_are_named_by_their_split(tmp_path: Path) -> None:
+    _folders(tmp_path, "train", "val", "test", "more")
+    assert split_folders(tmp_path) == {
+        "train": tmp_path / "train",
+        "validation": tmp_path / "val",
+        "test": tmp_path / "test",
+    }
+
+
+@pytest.mark.parametrize("names", [("cat", "dog"), ("val", "test"), ("Train", "cat", "dog"), ()])
+def test_without_train_there_are_no_splits(tmp_path: Path, names: tuple[str, ...]) -> None:
+    assert split_folders(_folders(tmp_path, *names)) == {}
+
+
+@pytest.mark.parametrize(
+    ("names", "renames"),
+    [
+        (("Train", "Test"), ["Test -> test", "Train -> train"]),
+        (("train", "valid"), ["valid -> val"]),
+        (("training", "testing"), ["testing -> test", "training -> train"]),
+        (("train", "Validation", "test"), ["Validation -> val"]),
+    ],
+)
+def test_splits_under_other_names_are_an_error(tmp_path: Path, names: tuple[str, ...], renames: list[str]) -> None:
+    with pytest.raises(DataError) as error:
+        split_folders(_folders(tmp_path, *names))
+    assert (error.value.code, error.value.fields) == ("split_folders_misnamed", {"path": tmp_path, "renames": renames})

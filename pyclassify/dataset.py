@@ -1,0 +1,254 @@
+"""Labelled examples and their splits: train, validation and test."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from pyclassify.errors import DataError
+from pyclassify.formats import is_junk
+from pyclassify.locales import Message
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Item = TypeVar("Item", bound=Hashable)
+Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+SPLITS = ("train", "validation", "test")
+_FOLDERS = {"train": "train", "val": "validation", "test": "test"}
+_OTHER_NAMES = {"training": "train", "testing": "test", "valid": "val", "validation": "val"}
+
+
+@dataclass(frozen=True, slots=True)
+class Examples(Generic[Item]):
+    """Items with the index of their label, in the same order.
+
+    Args:
+        items: paths of pictures, or texts.
+        label_ids: for each item the position of its label in `Splits.labels`.
+    """
+
+    items: tuple[Item, ...]
+    label_ids: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.items) != len(self.label_ids):
+            raise ValueError(f"{len(self.items)} items but {len(self.label_ids)} label ids")
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def take(self, positions: Sequence[int]) -> Examples[Item]:
+        """Return the examples at these positions, in this order."""
+        return Examples(tuple(self.items[i] for i in positions), tuple(self.label_ids[i] for i in positions))
+
+    def label_tensor(self) -> Tensor:
+        """Return the label ids as (N,) int64."""
+        import torch
+
+        return torch.tensor(self.label_ids, dtype=torch.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file or row that was left out, and why.
+
+    Args:
+        name: of the file or row, in one line of UTF-8.
+        reason: a sentence.
+    """
+
+    name: str
+    reason: Message
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", printable(self.name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splits(Generic[Item]):
+    """A whole data set. Every choice is made on train and validation; test is for the report alone.
+
+    Args:
+        name: of the data set.
+        labels: K of them, in the order of their ids.
+        train: the examples to learn from.
+        validation: the examples to choose by.
+        test: the examples to score with.
+        skipped: what was left out.
+        seed: of the splits that were made here.
+        derived: which of "validation" and "test" were split off here; the others came with the data and stay as is.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    train: Examples[Item]
+    validation: Examples[Item]
+    test: Examples[Item]
+    skipped: tuple[Skipped, ...] = ()
+    seed: int = 0
+    derived: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> dict[str, Examples[Item]]:
+        """Train, validation and test by name, in this order."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One input as the network takes it.
+
+    Args:
+        tensor: a picture (3, H, W) uint8, or a text (L,) int64.
+        notes: what a person should know about how it was read, such as that only its beginning was.
+    """
+
+    tensor: Tensor
+    notes: tuple[Message, ...] = field(default=())
+
+
+class Batches(Protocol):
+    """Examples in batches, epoch after epoch.
+
+    `epoch(seed)` yields pairs of the network's inputs and (N,) int64 label ids. The same seed gives the same epoch;
+    without a seed the order is fixed and nothing is augmented.
+    """
+
+    @property
+    def num_examples(self) -> int:
+        """Number of examples in an epoch."""
+
+    @property
+    def positions(self) -> Sequence[int]:
+        """For each example of an epoch without a seed, its position in the examples that the batches were made of."""
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+
+    def epoch(self, seed: int | None = None) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+        """Iterate over all examples once."""
+
+
+def split(examples: Examples[Item], *, fraction: float, seed: int) -> tuple[Examples[Item], Examples[Item]]:
+    """Split off a stratified part, keeping identical items on one side.
+
+    Each label gives `fraction` of its items, rounded, but at least one and never its last. Identical items (equal by
+    `==`) move together, under the label that most of them have, so that the part never holds a copy of what is left. An
+    item with more copies than the part should hold stays where it is and is not counted: of texts that are mostly one
+    text, the part gets `fraction` of the others.
+
+    Args:
+        examples: at least two different items per label.
+        fraction: share of each label that goes into the part, between 0 and 1.
+        seed: the same seed and examples give the same split.
+
+    Returns:
+        What is left, and the part; each in the order of `examples`.
+
+    Raises:
+        DataError: a label has fewer than two different items.
+    """
+    rest, part = split_positions(examples, fraction=fraction, seed=seed)
+    return examples.take(rest.tolist()), examples.take(part.tolist())
+
+
+def split_positions(examples: Examples[Item], *, fraction: float, seed: int) -> tuple[Integers, Integers]:
+    """Split like `split`, but return positions in `examples`, in ascending order."""
+    groups, group_labels = group_copies(examples)
+    sizes = np.bincount(groups)
+    generator = np.random.default_rng(seed)
+    is_drawn = np.zeros(len(sizes), dtype=bool)
+    for label_id in np.unique(group_labels):
+        members = np.flatnonzero(group_labels == label_id)
+        if len(members) < 2:
+            raise DataError("label_has_one_example", number=int(label_id))
+        is_drawn[members[_draw(sizes[members], fraction, generator)]] = True
+    in_part = is_drawn[groups]
+    return np.flatnonzero(~in_part), np.flatnonzero(in_part)
+
+
+def group_copies(examples: Examples[Item]) -> tuple[Integers, Integers]:
+    """Number the different items in the order of their first appearance.
+
+    Returns:
+        For each example the number of its item, (N,), and for each different item the label that most of its copies
+        have, the first of equals, (G,).
+    """
+    numbers: dict[Item, int] = {}
+    groups = np.fromiter((numbers.setdefault(item, len(numbers)) for item in examples.items), np.int64, len(examples))
+    label_ids = np.asarray(examples.label_ids, dtype=np.int64)
+    num_labels = int(label_ids.max(initial=0)) + 1
+    pairs, first, counts = np.unique(groups * num_labels + label_ids, return_index=True, return_counts=True)
+    pairs = pairs[np.lexsort((first, -counts, pairs // num_labels))]
+    starts = np.flatnonzero(np.diff(pairs // num_labels, prepend=-1))
+    return groups, pairs[starts] % num_labels
+
+
+def _draw(sizes: Integers, fraction: float, generator: np.random.Generator) -> list[int]:
+    """Draw groups that together have about `fraction` of the examples, never all of them."""
+    counted, wanted = sizes, max(1, round(fraction * int(sizes.sum())))
+    while (counted > wanted).any():
+        counted = counted[counted <= wanted]
+        wanted = max(1, round(fraction * int(counted.sum())))
+    order = generator.permutation(len(sizes)).tolist()
+    drawn: list[int] = []
+    missing = wanted
+    for index, size in zip(order, sizes[order].tolist(), strict=True):
+        if missing <= 0 or len(drawn) == len(sizes) - 1:
+            break
+        if size <= 2 * missing:  # a larger group would take the part farther from its size than leaving it out
+            drawn.append(index)
+            missing -= size
+    return drawn or [min(order, key=lambda index: int(sizes[index]))]
+
+
+def visible_folders(path: Path) -> list[Path]:
+    """Return the folders in a folder, sorted by name, without junk.
+
+    Raises:
+        DataError: the folder cannot be read.
+    """
+    try:
+        return sorted(entry for entry in path.iterdir() if entry.is_dir() and not is_junk(entry.name))
+    except OSError as error:
+        raise DataError("folder_unreadable", path=path, reason=error.strerror or str(error)) from error
+
+
+def split_folders(path: Path) -> dict[str, Path]:
+    """Return the split folders of a data set by the name of the split; empty without `train/`.
+
+    Raises:
+        DataError: the folder cannot be read, or holds splits under other names, which would be taken for labels.
+    """
+    folders = {folder.name: folder for folder in visible_folders(path)}
+    meant = {name: _OTHER_NAMES.get(name.lower(), name.lower() if name.lower() in _FOLDERS else "") for name in folders}
+    renames = [f"{name} -> {split}" for name, split in meant.items() if split not in ("", name)]
+    # `Train` beside `Bus` and `Car` is a label; beside `train`, or with nothing but `Test`, it is not
+    known = {*_FOLDERS, *_OTHER_NAMES.values()}
+    if renames and ("train" in meant or {"train"} < set(meant.values()) <= known):
+        raise DataError("split_folders_misnamed", path=path, renames=renames)
+    if "train" not in folders:
+        return {}
+    return {split: folders[name] for name, split in _FOLDERS.items() if name in folders}
+
+
+def label_counts(examples: Examples[Item], labels: Sequence[str]) -> dict[str, int]:
+    """Count the examples of each label, in the order of `labels`."""
+    counts = np.bincount(np.asarray(examples.label_ids, dtype=np.int64), minlength=len(labels))
+    return {label: int(count) for label, count in zip(labels, counts, strict=True)}
+
+
+def is_storable(text: str) -> bool:
+    """Return whether a label or name is one line of valid UTF-8, so that a checkpoint can hold it."""
+    return text.splitlines() == [text] and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def printable(text: str) -> str:
+    """Return the text as one line of UTF-8: other characters are written as escapes."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
