@@ -1,40 +1,26 @@
+"""Labelled texts: what is read, what is skipped, what is refused; vocabulary and batches."""
+
 from __future__ import annotations
 
 import csv
-import functools
-import http.server
 import io
 import json
-import logging
 import os
 import random
-import ssl
-import tarfile
-import threading
-import zipfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torchtext
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyclassify.dataset import Examples, Splits
 from pyclassify.errors import DataError
-from pyclassify.examples import Examples, Skipped, Splits
-from pyclassify.text import fetch
-from pyclassify.text.data import (
-    TextBatches,
-    build_vocabulary,
-    choose_tokens,
-    download,
-    read,
-    vectors,
-)
+from pyclassify.text.data import TextBatches, build_vocabulary, choose_tokens, read_dataset
 from pyclassify.text.transform import PADDING, UNKNOWN, TextTransform
+from pyclassify.training.config import TextConfig
 
 ROWS = [
     (f"this film is {word} number {n}", label) for n in range(20) for word, label in (("good", "pos"), ("bad", "neg"))
@@ -62,8 +48,19 @@ def write_table(path: Path, rows: list[tuple[str, str]], *, encoding: str = "utf
     return path
 
 
+def read(path: Path, **options: Any) -> Splits[str]:
+    splits, root = read_dataset(TextConfig(data=path, **options))
+    assert root == path
+    return splits
+
+
+def skipped(splits: Splits[str]) -> dict[str, str]:
+    """Return the keys of the reasons by name."""
+    return {item.name: item.reason.key for item in splits.skipped}
+
+
 def all_rows(splits: Splits[str]) -> Counter[tuple[str, str]]:
-    parts = (splits.train, splits.validation, splits.test)
+    parts = splits.parts.values()
     return Counter(
         (text, splits.labels[i]) for part in parts for text, i in zip(part.items, part.label_ids, strict=True)
     )
@@ -160,45 +157,46 @@ def test_another_encoding_is_read_by_its_name(tmp_path: Path, name: str, suffix:
 @pytest.mark.parametrize(
     ("suffix", "extra", "reason"),
     [
-        (".tsv", "pos\n", "1 cell instead of 2"),
-        (".tsv", "pos\tone\ttwo\n", "3 cells instead of 2"),
-        (".tsv", "pos\t \n", "empty text"),
-        (".tsv", "pos\t\u200b<br />\n", "empty text"),
-        (".tsv", "\tsome text\n", "empty label"),
-        (".tsv", "pos\tnul \0 in it\n", "binary, not text"),
-        (".csv", "one,two,pos\n", "3 cells instead of 2"),
-        (".csv", '"",pos\n', "empty text"),
-        (".csv", "some text,\n", "empty label"),
-        (".jsonl", "{broken\n", "not valid JSON"),
-        (".jsonl", "[" * 100_000 + "\n", "not valid JSON"),
-        (".jsonl", '["a", "pos"]\n', "not a JSON object"),
-        (".jsonl", '{"text": "a"}\n', "no 'label'"),
-        (".jsonl", '{"text": 3, "label": "pos"}\n', "'text' is not a text"),
-        (".jsonl", '{"text": "a", "label": null}\n', "'label' is neither a text nor a number"),
-        (".tsv", "pos\t" + "a" * 1_000_001 + "\n", "1,000,001 characters, more than 1,000,000"),
+        (".tsv", "pos\n", "row_cells"),
+        (".tsv", "pos\tone\ttwo\n", "row_cells"),
+        (".tsv", "pos\t \n", "row_empty"),
+        (".tsv", "pos\t\u200b<br />\n", "row_empty"),
+        (".tsv", "\tsome text\n", "row_label_empty"),
+        (".tsv", "pos\tnul \0 in it\n", "row_binary"),
+        (".csv", "one,two,pos\n", "row_cells"),
+        (".csv", '"",pos\n', "row_empty"),
+        (".csv", "some text,\n", "row_label_empty"),
+        (".jsonl", "{broken\n", "row_not_json"),
+        (".jsonl", "[" * 100_000 + "\n", "row_not_json"),
+        (".jsonl", '["a", "pos"]\n', "row_not_object"),
+        (".jsonl", '{"text": "a"}\n', "row_lacks_column"),
+        (".jsonl", '{"text": 3, "label": "pos"}\n', "row_not_text"),
+        (".jsonl", '{"text": "a", "label": null}\n', "row_label_no_value"),
+        (".tsv", "pos\t" + "a" * 1_000_001 + "\n", "row_text_too_long"),
     ],
 )
 def test_a_bad_row_is_skipped_and_listed(tmp_path: Path, suffix: str, extra: str, reason: str) -> None:
     splits = read(write_table(tmp_path / f"films{suffix}", ROWS, extra=extra))
     line = len(ROWS) + (1 if suffix == ".jsonl" else 2)
-    assert splits.skipped == (Skipped(f"films{suffix} line {line}", reason),)
+    assert skipped(splits) == {f"films{suffix} line {line}": f"errors.{reason}"}
     assert all_rows(splits) == Counter(ROWS)
+    assert str(splits.skipped[0].reason)
 
 
 def test_a_single_line_of_50_mb_is_skipped(tmp_path: Path) -> None:
     path = write_table(tmp_path / "films.jsonl", ROWS, extra=json.dumps({"text": "a" * 50_000_000, "label": "pos"}))
-    assert [entry.reason for entry in read(path).skipped] == ["50,000,000 characters, more than 1,000,000"]
+    assert list(skipped(read(path)).values()) == ["errors.row_too_long"]
 
 
 def test_a_stray_damaged_row_is_skipped(tmp_path: Path) -> None:
     path = write_table(tmp_path / "films.tsv", ROWS)
     path.write_bytes(path.read_bytes() + b"pos\tcaf\xe9\n")
-    assert read(path).skipped == (Skipped("films.tsv line 42", "not utf-8"),)
+    assert skipped(read(path)) == {"films.tsv line 42": "errors.row_damaged"}
 
 
 def test_lines_are_counted_through_cells_of_several_lines(tmp_path: Path) -> None:
     path = write_table(tmp_path / "films.csv", [("one\ntwo\nthree", "pos"), *ROWS], extra="ragged\r\n")
-    assert read(path).skipped == (Skipped("films.csv line 45", "1 cell instead of 2"),)
+    assert skipped(read(path)) == {"films.csv line 45": "errors.row_cells"}
 
 
 def test_bad_files_are_skipped_and_litter_is_ignored(tmp_path: Path) -> None:
@@ -217,83 +215,95 @@ def test_bad_files_are_skipped_and_litter_is_ignored(tmp_path: Path) -> None:
         write_folder(tmp_path / "films", [("not labelled", folder)])
     splits = read(tmp_path / "films")
     assert all_rows(splits) == Counter(ROWS)
-    assert {entry.name: entry.reason for entry in splits.skipped} == {
-        "films/pos/empty.txt": "empty text",
-        "films/pos/picture.txt": "binary, not text",
-        "films/pos/latin.txt": "not utf-8",
-        "films/pos/long.txt": "1,000,001 characters, more than 1,000,000",
-        "films/pos/notes.md": "not a .txt file",
-        "films/pos/gone.txt": "not a file",
-        "films/pos/more": "a folder, not a text",
+    assert skipped(splits) == {
+        "films/pos/empty.txt": "errors.row_empty",
+        "films/pos/picture.txt": "errors.row_binary",
+        "films/pos/latin.txt": "errors.row_damaged",
+        "films/pos/long.txt": "errors.row_text_too_long",
+        "films/pos/notes.md": "notes.skipped_not_txt",
+        "films/pos/gone.txt": "notes.skipped_not_a_file",
+        "films/pos/more": "notes.skipped_folder",
     }
+    assert all(str(item.reason) for item in splits.skipped)
 
 
 # What stops before training
 
 
-def fails(match: str, path: Path, **options: Any) -> None:
-    with pytest.raises(DataError, match=match) as caught:
+def fails(code: str, path: Path, **options: Any) -> dict[str, Any]:
+    with pytest.raises(DataError) as caught:
         read(path, **options)
+    assert caught.value.code == code
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 1000
+    assert caught.value.text("ko")
+    return dict(caught.value.fields)
 
 
 def test_missing_paths(tmp_path: Path) -> None:
-    fails("nowhere does not exist.*--data", tmp_path / "nowhere")
-    fails("test.tsv does not exist.*--test", write_table(tmp_path / "a.tsv", ROWS), test=tmp_path / "test.tsv")
+    assert fails("text_path_missing", tmp_path / "nowhere")["option"] == "--data"
+    table = write_table(tmp_path / "a.tsv", ROWS)
+    assert fails("text_path_missing", table, test=tmp_path / "test.tsv")["option"] == "--test"
 
 
 def test_empty_sources(tmp_path: Path) -> None:
-    fails("holds no labelled text: it needs a folder per label", tmp_path)
+    fails("no_labelled_texts_in_folder", tmp_path)
     (tmp_path / "films" / "train" / "pos").mkdir(parents=True)
-    fails("holds no labelled text", tmp_path / "films")
+    fails("no_labelled_texts_in_folder", tmp_path / "films")
     for name in ("a.tsv", "a.csv", "a.jsonl"):
         (tmp_path / name).write_text("\n", encoding="utf-8-sig")
-        fails("is empty", tmp_path / name)
+        fails("table_empty", tmp_path / name)
     (tmp_path / "b.tsv").write_text("text\tlabel\n")
-    fails("holds no labelled text: it needs rows", tmp_path / "b.tsv")
+    fails("no_labelled_texts_in_table", tmp_path / "b.tsv")
     (tmp_path / "c.tsv").write_text("text\tlabel\nragged\n \tpos\n")
-    fails(r"2 left out, the first \(c.tsv line 2\) because: 1 cell", tmp_path / "c.tsv")
+    fields = fails("no_usable_texts", tmp_path / "c.tsv")
+    assert (fields["count"], fields["name"], fields["reason"].key) == (2, "c.tsv line 2", "errors.row_cells")
 
 
 def test_a_folder_with_tables_names_one(tmp_path: Path) -> None:
-    write_table(tmp_path / "train.tsv", ROWS)
-    fails(r"no folder per label, but tables: name one, such as .*train.tsv", tmp_path)
+    table = write_table(tmp_path / "train.tsv", ROWS)
+    assert fails("text_folder_of_tables", tmp_path)["example"] == table
+
+
+def test_a_table_of_texts_alone_has_no_labels(tmp_path: Path) -> None:
+    (tmp_path / "films.txt").write_text("\n".join(text for text, _ in ROWS))
+    fails("table_without_labels", tmp_path / "films.txt")
 
 
 def test_a_test_folder_without_training(tmp_path: Path) -> None:
     write_folder(tmp_path / "test", ROWS)
-    fails("none named train", tmp_path)
+    fails("text_split_without_train", tmp_path)
 
 
 @pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl"])
-def test_a_missing_column_names_those_there(tmp_path: Path, suffix: str) -> None:
+def test_a_missing_column_is_named_with_the_others_and_the_option(tmp_path: Path, suffix: str) -> None:
     path = write_table(tmp_path / f"films{suffix}", ROWS)
-    fails("no column 'review', only 'label', 'text'|only 'text', 'label'", path, text_column="review")
-    fails("--label-column", path, label_column="stars")
-    fails("cannot both be", path, label_column="text")
+    for options, option in (({"text_column": "review"}, "--text-column"), ({"label_column": "x"}, "--label-column")):
+        columns = str(fails("column_missing", path, **options)["columns"])
+        assert all(part in columns for part in ("'text'", "'label'", option))
+    fails("columns_equal", path, text_column="label")
 
 
-def test_unknown_extensions_and_binary_files(tmp_path: Path) -> None:
-    (tmp_path / "films.xlsx").write_bytes(b"PK\x03\x04\0\0")
-    fails(r"its name should end in \.csv", tmp_path / "films.xlsx")
+def test_unknown_suffixes_and_binary_files(tmp_path: Path) -> None:
+    (tmp_path / "films.doc").write_bytes(b"PK\x03\x04\0\0")
+    fails("not_a_table", tmp_path / "films.doc")
     (tmp_path / "films.csv").write_bytes(b"PK\x03\x04\0\0")
-    fails("is a binary file", tmp_path / "films.csv")
+    fails("table_is_binary", tmp_path / "films.csv")
     (tmp_path / "films.tsv").write_bytes(bytes(range(1, 256)) * 40)
-    fails("cannot be read|no column", tmp_path / "films.tsv")
+    with pytest.raises(DataError):
+        read(tmp_path / "films.tsv")
 
 
-def test_broken_json_and_quotes(tmp_path: Path) -> None:
+def test_broken_json(tmp_path: Path) -> None:
     (tmp_path / "films.json").write_text('[{"text": "a",')
-    fails("not valid JSON", tmp_path / "films.json")
-    write_table(tmp_path / "films.csv", ROWS, extra='"never closed,pos\n' + "a,pos\n" * 2000)
-    fails("opened in line 42 is never closed", tmp_path / "films.csv")
+    fails("json_invalid", tmp_path / "films.json")
 
 
 @pytest.mark.parametrize("extra", ['"never closed,pos\n', 'never,"pos\nclosed,pos\n', '"never'])
-def test_a_quotation_mark_that_swallows_the_end_of_the_file(tmp_path: Path, extra: str) -> None:
-    write_table(tmp_path / "films.csv", ROWS, extra=extra)
-    fails("opened in line 42 is never closed", tmp_path / "films.csv")
+def test_a_quotation_mark_that_is_never_closed_is_one_bad_row(tmp_path: Path, extra: str) -> None:
+    splits = read(write_table(tmp_path / "films.csv", ROWS, extra=extra))
+    assert skipped(splits)["films.csv line 42"] == "errors.row_quote_open"
+    assert not Counter(ROWS) - all_rows(splits)
 
 
 def test_a_label_with_half_a_character_is_left_out(tmp_path: Path) -> None:
@@ -301,19 +311,20 @@ def test_a_label_with_half_a_character_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "films.jsonl").write_text("\n".join(map(json.dumps, rows)))
     splits = read(tmp_path / "films.jsonl")
     assert splits.labels == ("neg", "pos")
-    assert splits.skipped == (Skipped("films.jsonl line 41", "half a character in the label"),)
+    assert skipped(splits) == {"films.jsonl line 41": "errors.row_label_half_character"}
 
 
 @pytest.mark.parametrize("names", [("Train", "Test"), ("train", "valid"), ("training", "testing")])
-def test_parts_by_other_names(tmp_path: Path, names: tuple[str, str]) -> None:
+def test_splits_under_other_names(tmp_path: Path, names: tuple[str, str]) -> None:
     for name in names:
         (tmp_path / name / "pos").mkdir(parents=True)
-    fails("rename .* to", tmp_path)
+    fails("split_folders_misnamed", tmp_path)
 
 
-def test_a_label_folder_in_another_encoding(tmp_path: Path) -> None:
-    (tmp_path / os.fsdecode(b"\xff")).mkdir()
-    fails("is no UTF-8: rename it", tmp_path)
+@pytest.mark.parametrize("name", [b"\xff", b" "])
+def test_a_folder_whose_name_is_no_label(tmp_path: Path, name: bytes) -> None:
+    (tmp_path / os.fsdecode(name)).mkdir()
+    fails("label_folder_misnamed", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -331,40 +342,47 @@ def test_a_label_folder_in_another_encoding(tmp_path: Path) -> None:
 def test_another_encoding_is_named_with_its_option(tmp_path: Path, encoding: str, word: str, named: str) -> None:
     rows = [(f"{word} {n}", label) for n, (_, label) in enumerate(ROWS)]
     table = write_table(tmp_path / "films.tsv", rows, encoding=encoding)
-    fails(f"not utf-8; it looks like {named}: add --encoding {named}", table)
+    assert fails("encoding_other", table)["likely"] == named
     assert sum(all_rows(read(table, encoding=named)).values()) == len(rows)
     if encoding != "utf-16":
         for number, (text, label) in enumerate(rows):
             path = write_folder(tmp_path / "folder", [("", label)]) / label / f"{number + 1:03}.txt"
             path.write_bytes(text.encode(encoding))
-        fails(f"of its files are not utf-8; it looks like {named}", tmp_path / "folder")
+        assert fails("encoding_other", tmp_path / "folder")["likely"] == named
 
 
 def test_an_unknown_encoding(tmp_path: Path) -> None:
     table = write_table(tmp_path / "films.tsv", ROWS)
     for name in ("utf9", "base64", ""):
-        fails("there is no encoding", table, encoding=name)
-    fails("not utf-16", table, encoding="utf-16")
+        fails("encoding_unknown", table, encoding=name)
+    with pytest.raises(DataError) as caught:
+        read(table, encoding="utf-16")
+    assert caught.value.code in ("encoding_other", "encoding_wrong")
 
 
 def test_labels_that_cannot_be_learned(tmp_path: Path) -> None:
-    fails("single label 'pos'", write_table(tmp_path / "a.tsv", [row for row in ROWS if row[1] == "pos"]))
-    fails("the label 'meh' is too rare: each label needs 3", write_table(tmp_path / "b.tsv", [*ROWS, ("so so", "meh")]))
+    single = write_table(tmp_path / "a.tsv", [row for row in ROWS if row[1] == "pos"])
+    assert fails("text_single_label", single)["label"] == "pos"
+    rare = write_table(tmp_path / "b.tsv", [*ROWS, ("so so", "meh")])
+    assert fails("labels_too_rare", rare) == {"labels": ["'meh'"], "needed": 3}
     rows = [*ROWS, *[("so so", "meh")] * 9, ("well", "meh")]
-    fails("the label 'meh' is too rare", write_table(tmp_path / "c.tsv", rows))
+    fails("labels_too_rare", write_table(tmp_path / "c.tsv", rows))
     rows = [*ROWS, *[(text, "meh") for text, _ in ROWS[:5]]]
-    fails("the label 'meh' is too rare", write_table(tmp_path / "d.tsv", [*ROWS, *rows]))
+    fails("labels_too_rare", write_table(tmp_path / "d.tsv", [*ROWS, *rows]))
     ids = [(text, str(n)) for n, (text, _) in enumerate(ROWS)]
-    fails("and 35 more are too rare", write_table(tmp_path / "e.tsv", ids))
+    labels = fails("labels_too_rare", write_table(tmp_path / "e.tsv", ids))["labels"]
+    assert str(labels).endswith("and 35 more")
 
 
 def test_labels_that_differ_between_train_and_test(tmp_path: Path) -> None:
     train = write_table(tmp_path / "train.tsv", ROWS)
-    fails("the label 'meh' is in .*test", train, test=write_table(tmp_path / "test.tsv", [*ROWS, ("so so", "meh")]))
-    fails("the label 'pos' is in .*train", train, test=write_table(tmp_path / "few.tsv", [("bad", "neg")]))
+    more = write_table(tmp_path / "test.tsv", [*ROWS, ("so so", "meh")])
+    assert fails("labels_not_in_train", train, test=more)["labels"] == ["'meh'"]
+    fewer = write_table(tmp_path / "few.tsv", [("bad", "neg")])
+    assert fails("labels_not_in_test", train, test=fewer)["labels"] == ["'pos'"]
     for part, rows in (("train", ROWS), ("val", [("so so", "meh")])):
         write_folder(tmp_path / "films" / part, rows)
-    fails("the label 'meh' is in .*val but not", tmp_path / "films")
+    assert fails("labels_not_in_train", tmp_path / "films")["labels"] == ["'meh'"]
 
 
 @given(st.binary(max_size=200), st.sampled_from([".csv", ".tsv", ".jsonl", ".json"]))
@@ -433,7 +451,7 @@ def test_an_epoch_has_each_text_once_with_its_label(seed: int | None) -> None:
             seen[int(batches.transform.vocabulary[row[0]][1:])] = label_id
     assert [seen[n] for n in range(len(examples))] == list(examples.label_ids)
     assert count == len(batches) == 32
-    assert batches.examples == len(examples)
+    assert batches.num_examples == len(examples)
 
 
 def flat(batches: TextBatches, seed: int | None) -> list[list[int]]:
@@ -466,7 +484,7 @@ def test_an_epoch_leaves_the_programs_own_random_numbers_alone() -> None:
 def test_without_a_seed_the_order_is_fixed_and_from_short_to_long() -> None:
     examples, batches = some_batches(50)
     passes = [list(batches.epoch()) for _ in range(2)]
-    label_ids, again = (torch.cat([label_ids for _, label_ids in each]) for each in passes)
+    label_ids, again = (torch.cat([label_ids for _, label_ids in epoch]) for epoch in passes)
     assert torch.equal(label_ids, again)
     assert sorted(label_ids.tolist()) == sorted(examples.label_ids)
     lengths = torch.cat([lengths for (_, lengths), _ in passes[0]])
@@ -477,182 +495,7 @@ def test_batches_hold_texts_of_similar_length() -> None:
     _, batches = some_batches(1600)
     for seed in (None, 1):
         padded = sum(ids.numel() for (ids, _), _ in batches.epoch(seed))
-        assert padded < 1.3 * batches.tokens
+        assert padded < 1.3 * batches.num_tokens
     longest = [int(lengths.max()) for (_, lengths), _ in batches.epoch(1)]
     assert longest != sorted(longest)
     assert longest != sorted(longest, reverse=True)
-
-
-# Vectors and downloads
-
-VOCABULARY = (PADDING, UNKNOWN, "good", "film", "rare")
-LINES = "good 1 2 3 4\nfilm 5 6 7 8\nother 0 0 0 0\n"
-
-
-@pytest.mark.parametrize("head", ["", "3 4\n"])
-def test_vectors_of_a_file(tmp_path: Path, head: str, capfd: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "vectors.txt"
-    path.write_text(head + LINES)
-    result = vectors(path, VOCABULARY, dimensions=4)
-    assert result.shape == (5, 4)
-    assert result.dtype == torch.float32
-    assert result[0].tolist() == [0.0] * 4
-    assert result[2].tolist() == [1.0, 2.0, 3.0, 4.0]
-    assert result[3].tolist() == [5.0, 6.0, 7.0, 8.0]
-    assert 0 < result[4].abs().max() < 1
-    assert torch.equal(result, vectors(path, VOCABULARY))
-    assert not torch.equal(result[4], vectors(path, VOCABULARY, seed=1)[4])
-    assert capfd.readouterr() == ("", "")
-
-
-def test_a_changed_file_of_vectors_is_read_anew(tmp_path: Path) -> None:
-    path = tmp_path / "vectors.txt"
-    path.write_text(LINES)
-    vectors(path, VOCABULARY)
-    path.write_text(LINES.replace("good 1", "good 9"))
-    assert vectors(path, VOCABULARY)[2, 0] == 9
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "",
-        "good\n",
-        "good 1 2 3\nfilm 1 2\n",
-        "good 1 2 x\n",
-        "nothing 1 2 3\n",
-        "good 1 2 nan\n",
-        "\0\1\2",
-        "good 1 2\n",
-    ],
-)
-def test_malformed_vectors(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "vectors.txt"
-    path.write_text(content)
-    with pytest.raises(DataError, match=r"vectors\.txt"):
-        vectors(path, VOCABULARY)
-
-
-def test_vectors_of_other_dimensions_or_names(tmp_path: Path) -> None:
-    path = tmp_path / "vectors.txt"
-    path.write_text(LINES)
-    with pytest.raises(DataError, match="4 dimensions, not 300"):
-        vectors(path, VOCABULARY, dimensions=300)
-    with pytest.raises(DataError, match=r"there is no file nowhere\.txt.*glove\.6B\.300d"):
-        vectors("nowhere.txt", VOCABULARY)
-    with pytest.raises(DataError, match=r"glove\.6B\.50d have not 300"):  # said before it is downloaded
-        vectors("glove.6B.50d", VOCABULARY, dimensions=300, cache=tmp_path)
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
-    """A host on this machine in the place of those that torchtext downloads from."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    folder = tmp_path / "served"
-    folder.mkdir()
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))
-    ) as running:
-        url = f"http://127.0.0.1:{running.server_port}"
-        monkeypatch.setattr(torchtext.datasets.IMDB, "urls", [f"{url}/aclImdb_v1.tar.gz"])
-        monkeypatch.setitem(torchtext.vocab.GloVe.url, "6B", f"{url}/glove.6B.zip")
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield folder, url
-        running.shutdown()
-        thread.join()
-
-
-def test_download_and_read(tmp_path: Path, server: tuple[Path, str], capfd: pytest.CaptureFixture[str]) -> None:
-    for part in ("train", "test"):
-        write_folder(tmp_path / "aclImdb" / part, ROWS)
-    with tarfile.open(server[0] / "aclImdb_v1.tar.gz", "w:gz") as archive:
-        archive.add(tmp_path / "aclImdb", "aclImdb")
-    before = (ssl._create_default_https_context, ssl._create_unverified_context, list(logging.getLogger().handlers))
-    path = download("imdb", tmp_path / "data")
-    assert path == tmp_path / "data" / "imdb" / "aclImdb"
-    assert [entry.name for entry in path.parent.iterdir()] == ["aclImdb"]
-    assert len(read(path).test) == len(ROWS)
-    (server[0] / "aclImdb_v1.tar.gz").unlink()
-    assert download("imdb", tmp_path / "data") == path
-    assert before == (ssl._create_default_https_context, ssl._create_unverified_context, logging.getLogger().handlers)
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize("content", [None, b"", b"<html>sign in</html>", b"\x1f\x8b\x08half"])
-def test_a_failed_download_leaves_nothing_and_says_how_to_do_it_by_hand(
-    tmp_path: Path, server: tuple[Path, str], content: bytes | None
-) -> None:
-    if content is not None:
-        (server[0] / "aclImdb_v1.tar.gz").write_bytes(content)
-        (server[0] / "glove.6B.zip").write_bytes(content)
-    for _ in range(2):
-        with pytest.raises(
-            DataError, match=r"cannot download imdb: .* By hand: fetch http.*unpack it so that .*aclImdb/tr"
-        ):
-            download("imdb", tmp_path / "data")
-        with pytest.raises(
-            DataError, match=r"cannot download glove\.6B\.50d: .* By hand: fetch http.*glove\.6B\.50d\.txt is"
-        ):
-            vectors("glove.6B.50d", VOCABULARY, cache=tmp_path / "cache")
-    assert list((tmp_path / "data" / "imdb").iterdir()) == []
-
-
-def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torchtext.datasets.IMDB, "urls", ["http://host.invalid/" + "aclImdb_v1.tar.gz"])
-    monkeypatch.setitem(torchtext.vocab.GloVe.url, "6B", "http://host.invalid/glove.6B.zip")
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    with pytest.raises(DataError, match="imdb: there is no way to its host"):
-        download("imdb", tmp_path)
-    with pytest.raises(DataError, match=r"glove\.6B\.300d: there is no way to its host"):
-        vectors("glove.6B.300d", VOCABULARY, cache=tmp_path)
-    with pytest.raises(DataError, match="no data set 'mnist' to download, only imdb"):
-        download("mnist", tmp_path)
-
-
-def zipped(path: Path, content: str) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("glove.6B.50d.txt", content)
-
-
-def test_vectors_are_downloaded_once(
-    tmp_path: Path, server: tuple[Path, str], capfd: pytest.CaptureFixture[str]
-) -> None:
-    content = "".join(f"{word} " + " ".join([str(n)] * 50) + "\n" for n, word in enumerate(("good", "film"), 1))
-    zipped(server[0] / "glove.6B.zip", content)
-    first = vectors("glove.6B.50d", VOCABULARY, cache=tmp_path / "cache")
-    assert first[3].tolist() == [2.0] * 50
-    (server[0] / "glove.6B.zip").unlink()
-    assert torch.equal(first, vectors("glove.6B.50d", VOCABULARY, cache=tmp_path / "cache"))
-    assert capfd.readouterr() == ("", "")
-    (tmp_path / "cache" / "glove.6B.50d.txt.pt").write_bytes(b"broken")
-    with pytest.raises(DataError, match=r"Remove .*glove\.6B\.50d\.txt\.pt"):
-        vectors("glove.6B.50d", VOCABULARY, cache=tmp_path / "cache")
-
-
-def test_what_an_interrupted_download_left_is_fetched_anew(tmp_path: Path, server: tuple[Path, str]) -> None:
-    zipped(server[0] / "glove.6B.zip", "good" + " 1" * 50 + "\nfilm" + " 2" * 50 + "\n")
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    (cache / "glove.6B.zip").write_bytes(b"PK\x03\x04 half")
-    assert vectors("glove.6B.50d", VOCABULARY, cache=cache)[3, 0] == 2
-    (cache / "glove.6B.50d.txt.pt").unlink()
-    (cache / "glove.6B.50d.txt").write_text("good" + " 1" * 50 + "\n")
-    assert vectors("glove.6B.50d", VOCABULARY, cache=cache)[3, 0] == 2
-
-
-def test_a_download_that_is_stopped_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(fetch.urllib.request, "urlopen", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        vectors("glove.6B.50d", VOCABULARY, cache=tmp_path)

@@ -1,4 +1,4 @@
-"""The rule that makes ids of a text can be followed elsewhere: a program in JavaScript gets the very same ones."""
+"""The rule that turns a text into ids can be reimplemented elsewhere: a program in JavaScript gets the same ids."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from pyclassify import checkpoint
+from pyclassify import modality
 from pyclassify.text.ngrams import NgramTable
 from pyclassify.text.transform import PADDING, UNKNOWN, TextTransform, tokenize
 
@@ -56,9 +56,9 @@ NASTY = [
 
 
 def drawn(count: int) -> list[str]:
-    """Texts of characters from everywhere, and of pieces of the above."""
+    """Draw texts of characters from everywhere, and of pieces of the above."""
     generator = random.Random(0)
-    pieces = [each for text in NASTY for each in (*text, text[:3], text[-3:])] + ["'", " ", "<br>", "Σ", "\u0301"] * 9
+    pieces = [piece for text in NASTY for piece in (*text, text[:3], text[-3:])] + ["'", " ", "<br>", "Σ", "\u0301"] * 9
     ranges = [(0, 0x250), (0x300, 0x370), (0x900, 0xE80), (0x1100, 0x1200), (0x2000, 0x2100), (0xD800, 0xE000)]
     ranges += [(0, 0xFFFF), (0x1F300, 0x1FA00), (0, 0x110000)]
     texts = []
@@ -72,12 +72,12 @@ def drawn(count: int) -> list[str]:
 
 
 def joined(text: str) -> str:
-    """With the characters that two halves beside each other stand for."""
+    """Join matching halves beside each other to the characters that they stand for."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def ask(folder: Path, texts: list[str], characters: list[str] | None = None) -> dict[str, Any]:
-    """What the program in JavaScript answers."""
+    """Run the program in JavaScript."""
     request = json.dumps({"texts": texts, "characters": characters or []})  # in ASCII, surrogates as they are
     done = subprocess.run(
         [str(NODE), str(HERE / "tokeniser.mjs"), str(folder)],
@@ -91,40 +91,42 @@ def ask(folder: Path, texts: list[str], characters: list[str] | None = None) -> 
 
 
 def write(folder: Path, transform: TextTransform) -> Path:
-    """The files of a checkpoint that the rule needs, as `checkpoint.save` writes them."""
-    arguments = {"buckets": BUCKETS, "order": ORDER}
-    info = {"kind": "text", "labels": ["a", "b"], "model": {"name": "wide_deep", "arguments": arguments}}
-    weights = {"none": torch.zeros(1)}
-    checkpoint.save(folder, info=info, weights=weights, transform=transform, card="")
+    """Write the parts of a checkpoint that the rule needs."""
+    network = {"name": "wide_deep", "arguments": {"buckets": BUCKETS, "order": ORDER}}
+    folder.mkdir()
+    config = {"network": network, "transform": transform.settings()}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    for name, content in modality.get("text").transform_files(transform).items():
+        (folder / name).write_bytes(content)
     return folder
 
 
 def vocabulary(texts: list[str], tokens: Any, lowercase: bool) -> tuple[str, ...]:
-    """Half of the tokens, so that the other half is unknown."""
-    found = sorted({each for text in texts for each in tokenize(text, tokens=tokens, lowercase=lowercase)})
-    return (PADDING, UNKNOWN, *found[::2])
+    """Return half of the tokens, so that the other half is unknown."""
+    everything = sorted({token for text in texts for token in tokenize(text, tokens=tokens, lowercase=lowercase)})
+    return (PADDING, UNKNOWN, *everything[::2])
 
 
 @pytest.mark.parametrize("lowercase", [True, False])
 @pytest.mark.parametrize("tokens", ["words", "characters"])
 def test_ids_and_keys_are_the_same_in_javascript(tmp_path: Path, tokens: Any, lowercase: bool) -> None:
     texts = NASTY + drawn(1500)
-    known = sorted({each for text in texts for each in joined(text)})
+    known = sorted({character for text in texts for character in joined(text)})
     transform = TextTransform(vocabulary(texts, tokens, lowercase), tokens=tokens, lowercase=lowercase, max_tokens=40)
     answer = ask(write(tmp_path / "checkpoint", transform), texts, known)
-    new = {each for each in known if unicodedata.category(each) == "Cn"} ^ set(answer["unknown"])
-    table = NgramTable(labels=2, buckets=BUCKETS, order=ORDER)
+    new = {character for character in known if unicodedata.category(character) == "Cn"} ^ set(answer["unknown"])
+    table = NgramTable(num_labels=2, buckets=BUCKETS, order=ORDER)
     compared = 0
     for text, other in zip(texts, answer["answers"], strict=True):
         if new & set(joined(text)):
             continue
-        found = tokenize(text, tokens=tokens, lowercase=lowercase)
-        if not found:
+        expected = tokenize(text, tokens=tokens, lowercase=lowercase)
+        if not expected:
             assert other is None
             continue
         compared += 1
         ids = transform(text).tensor
-        assert other["tokens"][:-1] == found[: len(other["tokens"]) - 1]
+        assert other["tokens"][:-1] == expected[: len(other["tokens"]) - 1]
         assert other["ids"] == ids.tolist(), text
         keys = table.keys(ids.unsqueeze(0), torch.tensor([len(ids)]))[0]
         assert other["keys"] == keys[keys < BUCKETS * 16].tolist()
@@ -136,16 +138,16 @@ def test_every_character_is_read_the_same(tmp_path: Path, tokens: Any) -> None:
     # of the tens of thousands of ideographs and Hangul syllables, which are all alike, some
     codes = [code for code in range(0x110000) if not 0x3400 <= code < 0xD7A4 or code % 64 == 0]
     codes = [code for code in codes if code < 0x20000 or code % 64 == 0 or 0xE0000 <= code < 0xE0200]
-    characters = [each for each in map(chr, codes) if unicodedata.category(each) not in ("Cn", "Co", "Cs")]
+    characters = [chr(code) for code in codes if unicodedata.category(chr(code)) not in ("Cn", "Co", "Cs")]
     folder = write(tmp_path / "checkpoint", TextTransform((PADDING, UNKNOWN), tokens=tokens))
-    texts = [f"a{each}1'{each}." for each in characters]
+    texts = [f"a{character}1'{character}." for character in characters]
     answer = ask(folder, texts, characters)
     unknown = set(answer["unknown"])
     assert len(unknown) < 10_000
     different = [
         text
-        for text, each, other in zip(texts, characters, answer["answers"], strict=True)
-        if each not in unknown and tokenize(text, tokens=tokens) != other["tokens"]
+        for text, character, other in zip(texts, characters, answer["answers"], strict=True)
+        if character not in unknown and tokenize(text, tokens=tokens) != other["tokens"]
     ]
     assert different == []
 
@@ -161,6 +163,6 @@ CHECKPOINTS = [
 def test_shipped_checkpoints_can_be_followed(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     lines = (folder / "vocab.txt").read_bytes().decode().split("\n")
-    transform = TextTransform.from_config(config["transform"], lines)
+    transform = TextTransform.from_settings(config["transform"], lines)
     texts = [text for text in NASTY if tokenize(text, tokens=transform.tokens)]
-    assert [each["ids"] for each in ask(folder, texts)["answers"]] == [transform.ids(text) for text in texts]
+    assert [answer["ids"] for answer in ask(folder, texts)["answers"]] == [transform.ids(text) for text in texts]

@@ -52,7 +52,7 @@ const request = JSON.parse(readFileSync(0, "utf8"));
 const answers = request.texts.map((text) => {
   const found = cut(tokenise(text));
   const list = found.map((token) => ids.get(token) ?? 1);
-  return found.length ? { tokens: found, ids: list, keys: keys(list, config.model.arguments) } : null;
+  return found.length ? { tokens: found, ids: list, keys: keys(list, config.network.arguments) } : null;
 });
-const unknown = request.characters.filter((each) => /\p{Cn}/u.test(each));
+const unknown = request.characters.filter((character) => /\p{Cn}/u.test(character));
 process.stdout.write(JSON.stringify({ answers, unknown }));

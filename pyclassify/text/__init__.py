@@ -1,1 +1,1 @@
-"""Labelled texts: reading them, turning one into numbers, and the networks that read the numbers."""
+"""Texts: reading labelled ones, turning a text into token ids, and networks that classify the ids."""

@@ -1,309 +1,416 @@
-"""Labelled texts in files -> examples, vocabulary, batches and word vectors; the only module that knows torchtext.
+"""Labelled texts from folders and tables: splits, vocabulary and batches.
 
-torchtext 0.6 gives the data set to download, the vocabulary's order, the buckets of equal length and the vectors.
-Where its reader stops with a traceback `files.py` reads instead, and an object per row, as torchtext has, would be
-most of the memory that half a million texts take.
+A file or row that cannot be used is skipped with the reason; a folder or table that is useless as a whole is an error.
 """
 
 from __future__ import annotations
 
-import random
+import re
 import statistics
-import tempfile
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import numpy as np
 import torch
-import torchtext
 from torch import Tensor
 from torch.nn import functional
-from torchtext import data, datasets
 
-from pyclassify.errors import DataError
-from pyclassify.examples import Examples, Splits, label_tensor, split
-from pyclassify.text import files
-from pyclassify.text.fetch import FAILURES, cause, drop_half_extracted, not_fetched, tamed
-from pyclassify.text.layout import check_enough, check_labels, data_name, find_parts
-from pyclassify.text.transform import PADDING, UNKNOWN, TextTransform, Tokens, tokenize
+from pyclassify import tables
+from pyclassify.dataset import (
+    Examples,
+    Skipped,
+    Splits,
+    group_copies,
+    printable,
+    split,
+    split_folders,
+    visible_folders,
+)
+from pyclassify.errors import DataError, InputError
+from pyclassify.formats import TABLE_SUFFIXES, is_junk, suffix_of
+from pyclassify.locales import Message
+from pyclassify.modality import OnStep
+from pyclassify.text import datasets
+from pyclassify.text.transform import PADDING, UNKNOWN, TextTransform, Tokens, normalize, tokenize
+from pyclassify.training.config import TextConfig
 
-DATASETS = ("imdb",)
-VECTORS = tuple(sorted(name for name in torchtext.vocab.pretrained_aliases if name.startswith("glove.")))
+UNLABELLED_FOLDER: Final = "unsup"
+"""IMDB's folder of texts without labels, which is skipped."""
+
+DOWNLOADS: Final = Path("data")
+"""Folder that data sets are downloaded to."""
+
+_TEXT_SUFFIX = ".txt"
+_LABELLED_TABLES = frozenset(TABLE_SUFFIXES) - {_TEXT_SUFFIX}
+_STEP = 1000
+_LISTED = 5
+"""Labels that an error message lists."""
+
 _LONG_WORD = 12
 _SHORT_TEXT = 200
 
 
-def read(
-    path: str | Path,
-    *,
-    test: str | Path | None = None,
-    text_column: str = "text",
-    label_column: str = "label",
-    encoding: str = "utf-8",
-    validation_fraction: float = 0.1,
-    test_fraction: float = 0.2,
-    seed: int = 0,
-) -> Splits[str]:
-    """Read labelled texts and split off what the source does not split itself.
+def read_dataset(config: TextConfig, *, on_step: OnStep | None = None) -> tuple[Splits[str], Path]:
+    """Read labelled texts and derive the splits that the source does not have.
+
+    The source is a folder with `train/<label>/*.txt` and possibly `test/` and `val/`, or a folder per label, or a
+    table; `config.test` may name the test texts apart, as a folder per label or a table.
 
     Args:
-        path: a folder with `train/<label>/*.txt` and, where there are any, `test/` and `val/`; or a folder per label;
-            or a table, see `files.read_table`.
-        test: the test texts, as a folder per label or a table; instead of those beside or among `path`.
-        text_column: the column of a table that holds the text.
-        label_column: the column of a table that holds the label.
-        encoding: how the characters are stored.
-        validation_fraction: the share of the training texts that is split off where there is no `val/`.
-        test_fraction: the share of all texts that is split off first where there are no test texts.
-        seed: the same seed gives the same splits.
-
-    Raises:
-        DataError: nothing can be learned from it; the message says why and what to do.
-    """
-    parts = find_parts(Path(path), None if test is None else Path(test))
-    labels, sets = _load(parts, text_column=text_column, label_column=label_column, encoding=encoding)
-    examples = {part: _examples(found, labels) for part, found in sets.items()}
-    fractions = {"test": test_fraction, "validation": validation_fraction}
-    made = tuple(part for part in fractions if part not in examples)
-    for part in made:
-        check_enough(examples["train"], labels, 2 + (part == "test" and "validation" not in examples))
-        examples["train"], examples[part] = split(examples["train"], fraction=fractions[part], seed=seed)
-    skipped = tuple(chain.from_iterable(found.skipped for found in sets.values()))
-    return Splits(name=data_name(Path(path)), labels=labels, skipped=skipped, seed=seed, made=made, **examples)
-
-
-def _load(parts: dict[str, Path], *, encoding: str, **columns: str) -> tuple[tuple[str, ...], dict[str, files.Found]]:
-    sets = {
-        part: files.read_folder(place, encoding=encoding)
-        if place.is_dir()
-        else files.read_table(place, encoding=encoding, **columns)
-        for part, place in parts.items()
-    }
-    there = {part: {label for _, label in found.pairs} for part, found in sets.items()}
-    labels = tuple(sorted(there["train"]))
-    check_labels(labels, there, parts)
-    return labels, sets
-
-
-def _examples(found: files.Found, labels: tuple[str, ...]) -> Examples[str]:
-    ids = {label: position for position, label in enumerate(labels)}
-    return Examples(tuple(text for text, _ in found.pairs), tuple(ids[label] for _, label in found.pairs))
-
-
-def download(name: str, root: str | Path) -> Path:
-    """Fetch a data set through torchtext, unless it is there.
+        config: where and how to read, how to split, and with which seed.
+        on_step: told of the files that were read.
 
     Returns:
-        The folder to `read`.
+        The splits, and the folder or file that they came from.
 
     Raises:
-        DataError: no such data set, or it cannot be fetched; the message says where to put the files by hand.
+        ConfigError: there is no such data set to download.
+        DataError: nothing can be learned from the data, or they cannot be read.
     """
-    if name not in DATASETS:
-        raise DataError(f"there is no data set '{name}' to download, only {', '.join(DATASETS)}")
-    folder = Path(root) / name / str(datasets.IMDB.dirname)
-    if (folder / "train").is_dir() and (folder / "test").is_dir():
-        return folder
+    path = config.data if config.data is not None else datasets.download(str(config.dataset), DOWNLOADS)
+    places = _locate_splits(path, config.test)
+    sources = {
+        name: _read_folder(place, config.encoding, on_step) if place.is_dir() else _read_table(place, config)
+        for name, place in places.items()
+    }
+    labels = _check_labels(sources, places)
+    examples = {name: source.examples(labels) for name, source in sources.items()}
+    fractions = {"test": config.test_fraction, "validation": config.validation_fraction}
+    derived = tuple(name for name in fractions if name not in examples)
+    for name in derived:
+        _check_enough(examples["train"], labels, 2 + (name == "test" and "validation" not in examples))
+        examples["train"], examples[name] = split(examples["train"], fraction=fractions[name], seed=config.seed)
+    skipped = tuple(chain.from_iterable(source.skipped for source in sources.values()))
+    splits = Splits(
+        name=_data_name(path), labels=labels, skipped=skipped, seed=config.seed, derived=derived, **examples
+    )
+    return splits, path
+
+
+# Locating
+
+
+def _locate_splits(path: Path, test: Path | None) -> dict[str, Path]:
+    """Return the place of "train" and, where they exist, "validation" and "test". Raises DataError."""
+    for place, option in ((path, "--data"), (test, "--test")):
+        if place is not None and not place.exists():
+            raise DataError("text_path_missing", path=place, option=option)
+    places = _folder_splits(path) if path.is_dir() else {"train": path}
+    return places if test is None else {**places, "test": test}
+
+
+def _folder_splits(path: Path) -> dict[str, Path]:
+    places = split_folders(path)
+    if places:
+        return places
+    folders = _label_folders(path)
+    others = [folder.name for folder in folders if folder.name in ("val", "test")]
+    if others:
+        raise DataError("text_split_without_train", path=path, folder=others[0])
+    if not folders:
+        candidates = sorted(entry for entry in path.iterdir() if suffix_of(entry.name) in _LABELLED_TABLES)
+        if candidates:
+            raise DataError("text_folder_of_tables", path=path, example=candidates[0])
+    return {"train": path}
+
+
+def _label_folders(folder: Path) -> list[Path]:
+    return [entry for entry in visible_folders(folder) if entry.name != UNLABELLED_FOLDER]
+
+
+def _data_name(path: Path) -> str:
+    """Name a data set after its path: `train.tsv` in a folder `naver` is naver."""
+    path = path.resolve()
+    if path.is_file():
+        return printable(path.parent.name if path.stem.lower() in ("train", "training", "data") else path.stem)
+    return printable(path.name)
+
+
+# Reading
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Pairs of text and label in the order of the source, and what was left out."""
+
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+    @property
+    def labels(self) -> set[str]:
+        return {label for _, label in self.pairs}
+
+    def examples(self, labels: Sequence[str]) -> Examples[str]:
+        ids = {label: position for position, label in enumerate(labels)}
+        return Examples(tuple(text for text, _ in self.pairs), tuple(ids[label] for _, label in self.pairs))
+
+    def add(self, name: str, text: str | None, label: str | None, problem: Message | None) -> None:
+        """Add a text without white space at its ends, or skip it."""
+        text = (text or "").strip()
+        if problem is None and _is_empty(text):
+            problem = Message("errors.row_empty")
+        if problem is not None:
+            self.skipped.append(Skipped(name, problem))
+        else:
+            assert label is not None  # a row without a label has a problem
+            self.pairs.append((text, label))
+
+    def check(self, path: Path) -> None:
+        """Raise DataError if no text can be used."""
+        if self.pairs:
+            return
+        if not self.skipped:
+            raise DataError("no_labelled_texts_in_folder" if path.is_dir() else "no_labelled_texts_in_table", path=path)
+        first = self.skipped[0]
+        fields = {"count": len(self.skipped), "name": first.name, "reason": first.reason}
+        raise DataError("no_usable_texts", path=path, **fields)
+
+
+def _is_empty(text: str) -> bool:
+    # nearly every text has a letter, and only one without, or with markup, needs the whole rule
+    return ("<" in text or not re.search(r"\w", text)) and not normalize(text, lowercase=False)
+
+
+@contextmanager
+def _data_errors(options: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Raise errors of the table reader, which takes inputs of visitors too, as errors of the data.
+
+    Args:
+        options: the option that names a column, by column.
+    """
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Into a folder beside and renamed: torchtext takes half an archive of an earlier attempt for the whole.
-        with tempfile.TemporaryDirectory(dir=folder.parent) as part, tamed(torchtext.utils):
-            Path(datasets.IMDB.download(part)).rename(folder)
-    except FAILURES as error:
-        raise not_fetched(
-            name, datasets.IMDB.urls[0], f"{folder / 'train'} and {folder / 'test'} are", error
-        ) from error
-    return folder
+        yield
+    except InputError as error:
+        fields = dict(error.fields)
+        option = (options or {}).get(fields.get("column", ""))
+        if option and "columns" in fields:
+            columns = {"columns": fields["columns"], "option": option}
+            fields["columns"] = Message("notes.columns_with_option", columns)
+        raise DataError(error.code, **fields) from error
+
+
+def _read_folder(folder: Path, encoding: str, on_step: OnStep | None) -> _Source:
+    """Read `<label>/*.txt`, one text per file, sorted by name. Raises DataError."""
+    labels = {entry: _folder_label(entry) for entry in _label_folders(folder)}
+    paths = [path for entry in labels for path in _files(entry)]
+    source = _Source()
+    damaged: list[bytes] = []
+    with _data_errors():
+        for done, path in enumerate(paths, 1):
+            text, problem = _read_file(path, encoding, damaged)
+            source.add(path.relative_to(folder.parent).as_posix(), text, labels[path.parent], problem)
+            if on_step is not None and (done % _STEP == 0 or done == len(paths)):
+                on_step("reading", done, len(paths))
+        if tables.is_other_encoding(len(damaged), len(paths)):
+            raise tables.encoding_error(str(folder), encoding, b"\n".join(damaged))
+    source.check(folder)
+    return source
+
+
+def _folder_label(folder: Path) -> str:
+    label = tables.clean_label(folder.name)
+    if isinstance(label, Message):
+        raise DataError("label_folder_misnamed", name=printable(folder.name), path=folder.parent)
+    return label
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if not is_junk(path.name))
+    except OSError as error:
+        raise DataError("folder_unreadable", path=folder, reason=error.strerror or str(error)) from error
+
+
+def _read_file(path: Path, encoding: str, damaged: list[bytes]) -> tuple[str | None, Message | None]:
+    """Return the text of a file, or why it cannot be used; one in another encoding is added to `damaged`."""
+    if path.is_dir():
+        return None, Message("notes.skipped_folder")
+    if not path.is_file():
+        return None, Message("notes.skipped_not_a_file")
+    if suffix_of(path.name) != _TEXT_SUFFIX:
+        return None, Message("notes.skipped_not_txt")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return None, Message("notes.skipped_unreadable", {"reason": error.strerror or str(error)})
+    if tables.is_binary(data, encoding):
+        return None, Message("errors.row_binary")
+    text = tables.decode(data, encoding, str(path))
+    if tables.is_damaged(text):
+        damaged.append(data[:10_000])
+    return text, tables.text_problem(text)
+
+
+def _read_table(path: Path, config: TextConfig) -> _Source:
+    """Read a table with a text per row. Raises DataError."""
+    source = _Source()
+    rows = tables.read_rows(
+        tables.PathSource(path),
+        text_column=config.text_column,
+        label_column=config.label_column,
+        encoding=config.encoding,
+    )
+    with _data_errors({config.text_column: "--text-column", config.label_column: "--label-column"}):
+        for row in rows:
+            source.add(f"{path.name} {row.place}", row.text, row.label, row.problem)
+    source.check(path)
+    return source
+
+
+# Labels
+
+
+def _check_labels(sources: dict[str, _Source], places: dict[str, Path]) -> tuple[str, ...]:
+    """Return the labels of the training texts, in order.
+
+    Raises:
+        DataError: they are fewer than two, the test texts have other ones, or the validation texts have further ones.
+    """
+    by_split = {name: source.labels for name, source in sources.items()}
+    labels = by_split["train"]
+    if len(labels) < 2:
+        raise DataError("text_single_label", path=places["train"], label=next(iter(labels)))
+    for name, own in by_split.items():
+        fields = {"path": places[name], "train": places["train"]}
+        if own - labels:
+            raise DataError("labels_not_in_train", labels=_listed(own - labels), **fields)
+        if labels - own and name == "test":
+            raise DataError("labels_not_in_test", labels=_listed(labels - own), **fields)
+    return tuple(sorted(labels))
+
+
+def _check_enough(examples: Examples[str], labels: Sequence[str], needed: int) -> None:
+    """Check that each label has enough different texts; a text with several labels counts for its most frequent one.
+
+    Raises:
+        DataError: a label has fewer.
+    """
+    _, group_labels = group_copies(examples)
+    counts = np.bincount(group_labels, minlength=len(labels))
+    rare = [label for label_id, label in enumerate(labels) if counts[label_id] < needed]
+    if rare:
+        raise DataError("labels_too_rare", labels=_listed(rare), needed=needed)
+
+
+def _listed(labels: Iterable[str]) -> Message | list[str]:
+    names = [f"'{label[:40]}'" for label in sorted(labels)]
+    if len(names) <= _LISTED:
+        return names
+    return Message("notes.names_and_more", {"names": names[:_LISTED], "count": len(names) - _LISTED})
+
+
+# Vocabulary
 
 
 def choose_tokens(texts: Sequence[str]) -> Tokens:
-    """Characters where texts are short or write no spaces between words, else words.
+    """Choose characters for short texts and for scripts that write no spaces between words, else words.
 
-    Short: the median has at most 200 characters, too few words to learn each of them. No spaces (Chinese, Japanese,
-    Thai): more than 12 characters from space to space, on average. Of more than 10,000 texts some, evenly spread, are
-    looked at.
+    Texts are short if the median has at most 200 characters: too few words to learn each of them. A script has no
+    spaces (Chinese, Japanese, Thai) if there are more than 12 characters per word on average. Of more than 10,000
+    texts, an evenly spaced sample is looked at.
     """
     sample = texts[:: len(texts) // 10_000 + 1]
-    spaces = sum(len(text.split()) for text in sample)
-    letters = sum(len(text) for text in sample)
-    short = statistics.median(map(len, sample)) <= _SHORT_TEXT
-    return "characters" if short or letters > _LONG_WORD * spaces else "words"
+    num_words = sum(len(text.split()) for text in sample)
+    num_characters = sum(len(text) for text in sample)
+    is_short = statistics.median(map(len, sample)) <= _SHORT_TEXT
+    return "characters" if is_short or num_characters > _LONG_WORD * num_words else "words"
 
 
 def build_vocabulary(
     texts: Iterable[str], *, tokens: Tokens, lowercase: bool = True, max_size: int, min_frequency: int = 1
 ) -> tuple[str, ...]:
-    """The most frequent tokens, equal ones in the order of their characters, after padding and unknown.
+    """Choose the most frequent tokens, after padding and unknown; ties are broken by the order of characters.
 
     Args:
-        texts: the training texts.
-        tokens: what one token is.
+        texts: training texts.
+        tokens: kind of token.
         lowercase: whether capitals are read as small letters.
-        max_size: how many there are at most, padding and unknown included.
-        min_frequency: a token that occurs less often is left out.
+        max_size: tokens at most, padding and unknown included.
+        min_frequency: rarer tokens are left out.
     """
-    field = data.Field(
-        tokenize=lambda text: tokenize(text, tokens=tokens, lowercase=lowercase), pad_token=PADDING, unk_token=UNKNOWN
+    return datasets.build_vocabulary(
+        texts,
+        tokenize=lambda text: tokenize(text, tokens=tokens, lowercase=lowercase),
+        max_size=max_size,
+        min_frequency=min_frequency,
+        padding=PADDING,
+        unknown=UNKNOWN,
     )
-    # torchtext adds the two to the size, and puts unknown first where we have padding.
-    field.build_vocab(map(field.preprocess, texts), max_size=max(0, max_size - 2), min_freq=min_frequency)
-    return (PADDING, UNKNOWN, *field.vocab.itos[2:])
 
 
-class _Shuffler(data.utils.RandomShuffler):  # type: ignore[misc]
-    """Shuffles from its own seed; the original borrows and returns the state of the whole program's generator."""
-
-    def __init__(self, seed: int) -> None:
-        self._generator = random.Random(seed)
-        super().__init__(self._generator.getstate())
-
-    def __call__(self, items: Sequence[Any]) -> list[Any]:
-        return self._generator.sample(items, len(items))
+# Batches
 
 
 class TextBatches:
-    """Texts in batches, an `examples.Batches`; each text is encoded once, when this is made.
+    """Texts in batches, a `dataset.Batches`; each text is encoded once, when this is made.
 
-    With a seed an epoch is shuffled and a batch holds texts of like length, longest first; without one the order is
-    fixed, from short to long. Lengths are padded to one of few: torch holds memory for every shape that it has seen.
+    With a seed an epoch is shuffled and a batch holds texts of similar length, the longest first; without one the order
+    is fixed, from short to long. Batches are padded to one of few lengths: torch keeps memory for every shape that it
+    has seen.
 
     Args:
         examples: texts that `transform` accepts.
-        transform: how a text becomes ids.
+        transform: encodes the texts.
         batch_size: texts per batch; the last one may have fewer.
     """
 
     def __init__(self, examples: Examples[str], transform: TextTransform, *, batch_size: int) -> None:
         self.transform = transform
         self.batch_size = batch_size
-        # All texts in one array: a tensor of its own for each would take several times the memory of its ids.
+        # all texts in one array: a tensor for each would take several times the memory of its ids
         ids, ends = array("i"), array("q", [0])
         for text in examples.items:
             ids.extend(transform.ids(text))
             ends.append(len(ids))
         self._ids = torch.from_numpy(np.array(ids, dtype=np.int32))
         self._ends = ends
-        self._label_ids = label_tensor(examples)
+        self._label_ids = examples.label_tensor()
 
     @property
-    def examples(self) -> int:
-        """How many texts one pass has."""
+    def num_examples(self) -> int:
+        """Number of texts in an epoch."""
         return len(self._label_ids)
 
     @property
-    def tokens(self) -> int:
-        """How many tokens all texts have together, each cut to the transform's limit."""
+    def num_tokens(self) -> int:
+        """Number of tokens of all texts together, each cut to the transform's limit."""
         return len(self._ids)
 
     @property
     def positions(self) -> Sequence[int]:
-        """From the shortest text to the longest."""
-        return list(chain.from_iterable(self._positions(None)))
+        """Positions of the texts from the shortest to the longest, the order of an epoch without a seed."""
+        return list(chain.from_iterable(self._batches(None)))
 
     def __len__(self) -> int:
-        return -(-self.examples // self.batch_size)
+        """Return the number of batches in an epoch."""
+        return -(-self.num_examples // self.batch_size)
 
     def epoch(self, seed: int | None = None) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-        """One pass over all texts.
+        """Iterate over all texts once.
 
         Yields:
             (ids (N, L) int64, lengths (N,) int64) and label ids (N,) int64.
         """
-        for positions in self._positions(seed):
+        for positions in self._batches(seed):
             ids, lengths = self.transform.collate([self._ids[self._ends[i] : self._ends[i + 1]] for i in positions])
-            yield (functional.pad(ids, (0, -ids.shape[1] % _step(ids.shape[1]))), lengths), self._label_ids[positions]
+            padding = -ids.shape[1] % _length_step(ids.shape[1])
+            yield (functional.pad(ids, (0, padding)), lengths), self._label_ids[positions]
 
-    def _positions(self, seed: int | None) -> Iterator[list[int]]:
-        """What torchtext's BucketIterator does, on bare positions."""
+    def _batches(self, seed: int | None) -> Iterator[list[int]]:
+        size, length = self.num_examples, self._length
         if seed is None:
-            yield from data.batch(sorted(range(self.examples), key=self._length), self.batch_size)
-            return
-        shuffler = _Shuffler(seed)
-        order, options = shuffler(range(self.examples)), {"shuffle": True, "sort_within_batch": True}
-        for positions in data.pool(order, self.batch_size, self._length, random_shuffler=shuffler, **options):
-            yield sorted(positions, key=self._length, reverse=True)
+            return datasets.sorted_batches(size, batch_size=self.batch_size, length=length)
+        return datasets.shuffled_buckets(size, batch_size=self.batch_size, length=length, seed=seed)
 
     def _length(self, position: int) -> int:
         return self._ends[position + 1] - self._ends[position]
 
 
-def _step(length: int) -> int:
-    """What the lengths of batches are multiples of: the power of two that is an eighth to a sixteenth of `length`."""
+def _length_step(length: int) -> int:
+    """Return what padded lengths are multiples of: the power of two from a sixteenth to an eighth of `length`."""
     return 1 << max(0, length.bit_length() - 4)
-
-
-def vectors(
-    name: str | Path,
-    vocabulary: Sequence[str],
-    *,
-    dimensions: int | None = None,
-    cache: str | Path = ".vector_cache",
-    seed: int = 0,
-) -> Tensor:
-    """Trained vectors for the tokens of a vocabulary.
-
-    Args:
-        name: one of VECTORS, which torchtext downloads, or a file with a token and its numbers per line.
-        vocabulary: all tokens, padding first.
-        dimensions: how many numbers a vector must have; None takes what there is.
-        cache: the folder that downloaded vectors are kept in.
-        seed: for the small random vectors of the tokens that have none.
-
-    Returns:
-        (V, D) float32, zeros for padding.
-
-    Raises:
-        DataError: there is no such name or file, it cannot be fetched or read, or has other dimensions.
-    """
-    check_vectors(name, dimensions=dimensions)
-    table = _file_vectors(Path(name)) if Path(name).is_file() else _named_vectors(str(name), Path(cache))
-    if dimensions is not None and table.dim != dimensions:
-        raise DataError(f"the vectors of {name} have {table.dim} dimensions, not {dimensions}: choose others")
-    known = [(row, table.stoi[token]) for row, token in enumerate(vocabulary) if token in table.stoi]
-    if not known:
-        raise DataError(f"{name} has none of the {len(vocabulary):,} tokens: is it of another language, or of words?")
-    result = torch.randn((len(vocabulary), table.dim), generator=torch.Generator().manual_seed(seed)) * 0.1
-    rows, sources = map(list, zip(*known, strict=True))
-    result[rows] = table.vectors[sources]
-    result[0] = 0.0
-    if not result.isfinite().all():
-        raise DataError(f"{name} has numbers that are not finite: fetch or make it anew")
-    return result
-
-
-def check_vectors(name: str | Path, *, dimensions: int | None = None) -> None:
-    """Refuse what `vectors` would refuse in the end, before anything is read or downloaded.
-
-    Raises:
-        DataError: there is no such file or name, or the name says that they have other dimensions.
-    """
-    if not Path(name).is_file() and name not in VECTORS:
-        raise DataError(f"there is no file {name}, and no vectors of that name to download: {', '.join(VECTORS)}")
-    if dimensions is not None and name in VECTORS and not str(name).endswith(f".{dimensions}d"):
-        raise DataError(f"the vectors of {name} have not {dimensions} dimensions: choose others")
-
-
-def _named_vectors(name: str, cache: Path) -> Any:
-    group, _, size = name.removeprefix("glove.").rpartition(".")
-    file = cache / f"glove.{group}.{size}.txt"
-    try:
-        drop_half_extracted(cache / Path(torchtext.vocab.GloVe.url[group]).name, file)
-        with tamed(torchtext.vocab):
-            return torchtext.vocab.GloVe(name=group, dim=int(size.removesuffix("d")), cache=str(cache))
-    except FAILURES as error:
-        raise not_fetched(name, torchtext.vocab.GloVe.url[group], f"{file} is", error) from error
-    except Exception as error:  # torch.load and torchtext's parser raise what they come upon
-        raise DataError(f"cannot read {file}: {cause(error)}. Remove it and {file}.pt, and try again") from error
-
-
-def _file_vectors(path: Path) -> Any:
-    try:
-        # A cache of its own: torchtext keeps what it read under the bare name and would take another file for this one.
-        with tempfile.TemporaryDirectory() as cache, tamed(torchtext.vocab):
-            return torchtext.vocab.Vectors(str(path), cache=cache)
-    except Exception as error:  # torchtext's parser raises what it comes upon: TypeError, ValueError, RuntimeError
-        needed = "Each line needs a token and the same three or more numbers, with single spaces between"
-        raise DataError(f"cannot read vectors from {path}: {cause(error)}. {needed}") from error

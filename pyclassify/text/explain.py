@@ -1,37 +1,49 @@
-"""Which words of a text speak for a label, and which against it."""
+"""Explanations of texts: the words that speak for a label, and those that speak against it."""
 
 from __future__ import annotations
 
 import copy
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
-from pyclassify.text.models import WideDeep
-from pyclassify.text.places import words
-from pyclassify.text.transform import UNKNOWN_ID, TextTransform
+from pyclassify.text.networks import WideDeep
+from pyclassify.text.transform import (
+    LINE_BREAK,
+    MARKS,
+    SPACES,
+    UNKNOWN_ID,
+    TextTransform,
+    compose,
+    word_pattern,
+)
 
-STEPS = 8
-"""Texts between one of unknown tokens and the whole one whose gradients are averaged; on validation texts 16 of them
-ranked the words no better."""
+STEPS: Final = 8
+"""Texts between one of unknown tokens and the whole one whose gradients are averaged; on validation texts, 16 did not
+rank the words better."""
 
-MOST_TOKENS, MOST_TOKENS_IN_TURN = 4096, 1024
-"""Tokens of all steps together, and for a recurrent network, which goes from one to the next: longer texts take fewer
-steps, so that nobody waits for long."""
+MAX_TOKENS: Final = 4096
+"""Tokens of all steps together: longer texts take fewer steps, so that nobody waits for long."""
+
+MAX_RECURRENT_TOKENS: Final = 1024
+"""The same for a recurrent network, which reads one token after another."""
 
 Span = tuple[int, int, float]
 
 
 @dataclass(frozen=True, slots=True)
 class TextExplanation:
-    """Which words of a text speak for a label.
+    """The words of a text, weighted by how much they speak for a label.
 
     Args:
-        label: the one that is explained.
-        probability: what the classifier gives it.
-        spans: start and end of each word in the text as it was given, in order, and its weight: above 0 it speaks for
-            the label, below against it, by about so much of the log-odds; 0 where the word was cut off.
+        label: that is explained.
+        probability: of the label.
+        spans: start and end of each word in the text as it was written, in order, and its weight: above 0 it speaks for
+            the label, below against it, by about so much of the log-odds; 0 if the word was cut off.
     """
 
     label: str
@@ -39,67 +51,73 @@ class TextExplanation:
     spans: tuple[Span, ...]
 
 
-def spans(
-    model: nn.Module, transform: TextTransform, text: str, ids: Tensor, label_id: int, device: torch.device
+def word_weights(
+    network: nn.Module, transform: TextTransform, text: str, ids: Tensor, label_id: int, device: torch.device
 ) -> tuple[Span, ...]:
-    """The words of a text with their weights, as in `TextExplanation`.
+    """Weight the words of a text, as in `TextExplanation`.
 
     Args:
-        model: in evaluation mode, no weight of which asks for a gradient.
-        transform: the one that the text was read with.
-        text: as it was given.
-        ids: (L,), what the transform made of it.
+        network: in evaluation mode, without parameters that require gradients.
+        transform: that the text was read with.
+        text: as it was written.
+        ids: (L,), of the transform.
         label_id: the label's position among the logits.
-        device: where the network is.
+        device: of the network.
     """
-    batch, lengths = (each.to(device) for each in transform.collate([ids]))
+    batch, lengths = (tensor.to(device) for tensor in transform.collate([ids]))
     sums = [0.0]
-    for weight in token_weights(model, batch, lengths, label_id).tolist():
+    for weight in token_weights(network, batch, lengths, label_id).tolist():
         sums.append(sums[-1] + weight)
-    return tuple((each.start, each.end, sums[each.last] - sums[each.first]) for each in words(text, transform))
+    return tuple((word.start, word.end, sums[word.last] - sums[word.first]) for word in words(text, transform))
 
 
-def token_weights(model: nn.Module, ids: Tensor, lengths: Tensor, label_id: int) -> Tensor:
-    """How much of the label's log-odds each token brings, (L,) float64 on the CPU.
+# Weights of tokens
+
+
+def token_weights(network: nn.Module, ids: Tensor, lengths: Tensor, label_id: int) -> Tensor:
+    """Attribute the label's log-odds to the tokens of one text.
 
     The n-gram table is linear: each n-gram's score is shared out among its tokens, and nothing is estimated. Networks
     get integrated gradients (Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks") from a text of the
     same length in which every token is unknown.
 
     Args:
-        model: any of `models.NAMES`.
+        network: one of TEXT_NETWORKS.
         ids: (1, L) int64.
         lengths: (1,) int64.
         label_id: the label's position among the logits.
+
+    Returns:
+        (L,) float64 on the CPU.
     """
     with torch.no_grad():
-        pulls = _pulls(model(ids, lengths)[0], label_id)
-    if not isinstance(model, WideDeep):
-        return _integrated(model, ids, lengths, pulls).double().cpu()
+        gradient = log_odds_gradient(network(ids, lengths)[0], label_id)
+    if not isinstance(network, WideDeep):
+        return _integrated_gradients(network, ids, lengths, gradient).double().cpu()
     with torch.no_grad():
-        wide = model.wide.token_scores(ids[0]) @ pulls
-    deep = _integrated(model.deep, ids, lengths, pulls)
-    return (model.shares[0] * wide + model.shares[1] * deep).double().cpu()
+        wide = network.wide.token_scores(ids[0]) @ gradient
+    deep = _integrated_gradients(network.deep, ids, lengths, gradient)
+    return (network.shares[0] * wide + network.shares[1] * deep).double().cpu()
 
 
-def _pulls(logits: Tensor, label_id: int) -> Tensor:
-    """How the label's log-odds change with each logit, (K,): 1 for its own, and for the others their shares below 0."""
+def log_odds_gradient(logits: Tensor, label_id: int) -> Tensor:
+    """Return the gradient of a label's log-odds by the logits (K,): 1 for its own, minus the others' shares."""
     others = logits.clone()
     others[label_id] = -torch.inf
-    pulls = -others.softmax(dim=0)
-    pulls[label_id] = 1
-    return pulls
+    gradient = -others.softmax(dim=0)
+    gradient[label_id] = 1
+    return gradient
 
 
-def _integrated(network: nn.Module, ids: Tensor, lengths: Tensor, pulls: Tensor) -> Tensor:
-    """Integrated gradients of the logits times `pulls` by the embedded tokens, summed up for each token: (L,)."""
+def _integrated_gradients(network: nn.Module, ids: Tensor, lengths: Tensor, gradient: Tensor) -> Tensor:
+    """Integrate gradients of the logits times `gradient` by the embedded tokens, summed for each token: (L,)."""
     from captum.attr import LayerIntegratedGradients  # takes seconds to import
 
-    own = _own(network)
-    in_turn = any(isinstance(each, nn.RNNBase) for each in own.modules())
-    steps = max(1, min(STEPS, (MOST_TOKENS_IN_TURN if in_turn else MOST_TOKENS) // ids.shape[1]))
-    gradients = LayerIntegratedGradients(lambda ids, lengths: own(ids, lengths) @ pulls, own.embedding)
-    parts: Tensor = gradients.attribute(
+    own = _copy_sharing_memory(network)
+    is_recurrent = any(isinstance(module, nn.RNNBase) for module in own.modules())
+    steps = max(1, min(STEPS, (MAX_RECURRENT_TOKENS if is_recurrent else MAX_TOKENS) // ids.shape[1]))
+    attribution = LayerIntegratedGradients(lambda ids, lengths: own(ids, lengths) @ gradient, own.embedding)
+    parts: Tensor = attribution.attribute(
         ids,
         baselines=torch.full_like(ids, UNKNOWN_ID),
         additional_forward_args=(lengths,),
@@ -109,10 +127,120 @@ def _integrated(network: nn.Module, ids: Tensor, lengths: Tensor, pulls: Tensor)
     return parts.detach()[0].sum(dim=1)
 
 
-def _own(network: nn.Module) -> nn.Module:
-    """A copy with the same numbers in the same memory: captum hangs hooks into layers, and others use the network."""
-    own = copy.deepcopy(network, {id(each): each for each in (*network.parameters(), *network.buffers())})
-    for each in own.modules():
-        if isinstance(each, nn.RNNBase):
-            each.train()  # without it cuDNN gives no gradients; nothing is dropped out here
+def _copy_sharing_memory(network: nn.Module) -> nn.Module:
+    """Copy a network without its numbers: captum registers hooks, and other threads use the network itself."""
+    tensors = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
+    own = copy.deepcopy(network, tensors)
+    for module in own.modules():
+        if isinstance(module, nn.RNNBase):
+            module.train()  # without it cuDNN gives no gradients; there is no dropout in it
     return own
+
+
+# Places of words
+
+# characters that normalizing may join: one with the marks after it, the letters that make up a syllable of Hangul, and
+# the two halves that JavaScript writes an emoji in
+_JOINED = re.compile(rf"(?:[\ud800-\udbff][\udc00-\udfff]|[\s\S])[{MARKS}\u1160-\u11ff]*")
+# nothing joins a blank, so that runs always fit, if less precisely
+_RUN = re.compile(r"\s+|\S+")
+_FILLED = re.compile(f"[^{SPACES}]+")
+
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+"""Thai, Lao, Burmese, Khmer, kana and Chinese characters: these scripts write no spaces between words."""
+
+_WORD = re.compile(rf"[{_UNSPACED}][{MARKS}]*|[^{_UNSPACED}]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a text.
+
+    Args:
+        start: of its first character in the text as it was written.
+        end: after its last character.
+        first: position of its first token.
+        last: after its last token; at most `first` if the word was cut off.
+    """
+
+    start: int
+    end: int
+    first: int
+    last: int
+
+
+def words(text: str, transform: TextTransform) -> list[Word]:
+    """Locate the words of a text in their order; none is empty, and no two overlap.
+
+    If tokens are characters, a word is what stands between white space; in scripts without spaces, each character.
+    """
+    folded, offsets = _fold_with_offsets(text, lowercase=transform.lowercase)
+    is_by_words = transform.tokens == "words"
+    limit = transform.max_tokens if is_by_words else transform.max_tokens - 1
+    places = _word_places(folded) if is_by_words else _character_places(folded)
+    return [
+        Word(offsets[start], offsets[end], min(first, limit), min(first + (1 if is_by_words else end - start), limit))
+        for start, end, first in places
+        if offsets[start] < offsets[end]
+    ]
+
+
+def _word_places(folded: str) -> Iterator[tuple[int, int, int]]:
+    for position, match in enumerate(word_pattern(folded).finditer(folded)):
+        yield match.start(), match.end(), position
+
+
+def _character_places(folded: str) -> Iterator[tuple[int, int, int]]:
+    """Yield start, end and first token; the text begins with a token for a space, and one stands between two runs."""
+    position = 1
+    for run in _FILLED.finditer(folded):
+        for match in _WORD.finditer(run[0]):
+            yield run.start() + match.start(), run.start() + match.end(), position + match.start()
+        position += len(run[0]) + 1
+
+
+def _fold_with_offsets(text: str, *, lowercase: bool) -> tuple[str, Sequence[int]]:
+    """Apply steps 1 to 3 of the transform's rule, and locate each character of the result in the original.
+
+    Returns:
+        The folded text, and the offset at which each of its characters begins, with the end of the text as one more.
+    """
+    composed, offsets = compose(text), _composed_offsets(text)
+    broken = LINE_BREAK.sub(" ", composed)
+    offsets = [offsets[i] for i in _line_break_offsets(composed)]
+    if not lowercase:
+        return broken, offsets
+    return broken.lower(), [offsets[i] for i in _lowercase_offsets(broken)]
+
+
+def _composed_offsets(text: str) -> Sequence[int]:
+    composed = compose(text)
+    if composed == text:
+        return range(len(text) + 1)
+    for pattern in (_JOINED, _RUN):
+        offsets: list[int] = []
+        for match in pattern.finditer(text):
+            offsets += [min(match.start() + i, match.end()) for i in range(len(compose(match[0])))]
+        if len(offsets) == len(composed):
+            break
+    return [*offsets, len(text)]
+
+
+def _line_break_offsets(composed: str) -> Sequence[int]:
+    if "<" not in composed:
+        return range(len(composed) + 1)
+    offsets: list[int] = []
+    end = 0
+    for match in LINE_BREAK.finditer(composed):
+        offsets += range(end, match.start() + 1)
+        end = match.end()
+    return [*offsets, *range(end, len(composed) + 1)]
+
+
+def _lowercase_offsets(broken: str) -> Sequence[int]:
+    if len(broken.lower()) == len(broken):  # no character becomes shorter
+        return range(len(broken) + 1)
+    offsets = [i + extra for i, letter in enumerate(broken) for extra in (0, *[1] * (len(letter.lower()) - 1))]
+    return [*offsets, len(broken)]

@@ -1,20 +1,20 @@
-"""One text -> token ids, the very same in training and in serving.
+"""From a text to token ids, identically in training and in serving.
 
-The rule is small enough to be followed in any language with Unicode properties (in JavaScript with the flag `u`):
+The rule is small enough to be reimplemented in any language with Unicode properties (in JavaScript with the flag `u`):
 
-1. A lone surrogate becomes U+FFFD, a run of more than 100 combining marks is cut to 100, then Unicode NFC.
-2. U+2019 becomes a plain apostrophe; the HTML line break, every match of `<br */?>` in small letters or capitals, where
-   the space stands for `SPACES`, becomes a space.
-3. Lowercase by Unicode's full rules for no language in particular, where the transform says so.
+1. Replace a lone surrogate by U+FFFD, cut a run of more than 100 combining marks to 100, then normalize to Unicode NFC.
+2. Replace U+2019 by a plain apostrophe, and the HTML line break by a space: every match of `<br */?>` in small letters
+   or capitals, where the space stands for `SPACES`.
+3. If the transform says so, lowercase by Unicode's full rules without a locale.
 4. Words: every match of `[LNM_]+('[LNM_]+)*|[^ ]`, where L, N and M are Unicode's letters, numbers and combining marks
-   and the space stands for `SPACES`. So `don't` is one token, and each mark of punctuation and each emoji is one.
-   Characters: every run of `SPACES` becomes one space, one is put at both ends in the place of any that is there, and
-   each character is a token. Where there is no token but these spaces, the text is refused as empty.
-5. Of more than `max_tokens` the first are kept; in characters one fewer, and the space at the end.
-6. A token's id is its line in the vocabulary, from 0 on; one that is not there has the id 1.
+   and the space stands for `SPACES`. So `don't` is one token, as is each punctuation mark and each emoji.
+   Characters: replace every run of `SPACES` by one space, put exactly one space at both ends, and take each character
+   as a token. A text without any token other than these spaces is refused as empty.
+5. Keep the first `max_tokens` tokens; in characters one fewer, and the space at the end.
+6. A token's id is its line in the vocabulary, counted from 0; the id of a token that is not there is 1.
 
-`tests/tokeniser.mjs` follows it in JavaScript and `tests/test_tokeniser.py` compares the two. They agree on all
-characters that both know; a newer Unicode has letters that an older one takes for none.
+`tests/tokeniser.mjs` implements it in JavaScript and `tests/test_tokeniser.py` compares the two. They agree on all
+characters that both know; a newer Unicode has letters that an older one does not.
 
 No token holds a line break, so that a vocabulary can be a file with one token per line.
 """
@@ -25,32 +25,37 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from pyclassify.errors import CheckpointError, ConfigError, InputError
-from pyclassify.examples import Prepared
+from pyclassify.dataset import Prepared
+from pyclassify.errors import InputError
+from pyclassify.formats import MAX_TEXT_CHARACTERS
+from pyclassify.locales import Message
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 Tokens = Literal["words", "characters"]
 
-PADDING = "<pad>"
-UNKNOWN = "<unk>"
-PADDING_ID = 0
-UNKNOWN_ID = 1
-MAX_CHARACTERS = 1_000_000
-"""A longer text is refused before any work is done on it."""
+PADDING: Final = "<pad>"
+UNKNOWN: Final = "<unk>"
+PADDING_ID: Final = 0
+UNKNOWN_ID: Final = 1
+MIN_TOKENS: Final = 3
+"""Smallest `max_tokens`: in characters, two of them are the spaces at the ends."""
 
-SPACES = "\x00-\x20\x7f-\xa0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+SPACES: Final = "\x00-\x20\x7f-\xa0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
 """White space, control characters and characters without width, as the inside of a regular expression's class.
 
-Spelled out because each language means other characters by `\\s`.
+Spelled out because `\\s` is another set of characters in each language.
 """
 
 
-def _marks() -> str:
-    """The combining marks as ranges: Hindi and Thai words need them, and `re` has only letters and numbers."""
+def _mark_ranges() -> str:
+    """List the combining marks as ranges: Hindi and Thai words need them, and `re` has no class for them."""
     codes = [code for code in range(0x300, 0x1F000) if unicodedata.category(chr(code)).startswith("M")]
     codes += range(0xE0100, 0xE01F0)
     starts = [code for i, code in enumerate(codes) if i == 0 or codes[i - 1] != code - 1]
@@ -58,55 +63,56 @@ def _marks() -> str:
     return "".join(f"{chr(start)}-{chr(end)}" for start, end in zip(starts, ends, strict=True))
 
 
-MARKS = _marks()
+MARKS: Final = _mark_ranges()
 """The combining marks, as the inside of a regular expression's class."""
+
 _WORD = re.compile(rf"[\w{MARKS}]+(?:'[\w{MARKS}]+)*|[^{SPACES}]")
-_ASCII_WORD = re.compile(
-    rf"\w+(?:'\w+)*|[^{SPACES}]", re.ASCII
-)  # the same where there is no more, in a third of the time
+# the same on ASCII, in a third of the time
+_ASCII_WORD = re.compile(rf"\w+(?:'\w+)*|[^{SPACES}]", re.ASCII)
 _SPACES = re.compile(f"[{SPACES}]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _MANY_MARKS = re.compile(f"([{MARKS}]{{100}})[{MARKS}]+")
-LINE_BREAK = re.compile(f"<br[{SPACES}]*/?>", re.IGNORECASE)
-
-
-def normalize(text: str, *, lowercase: bool) -> str:
-    """Steps 1 to 3 of the rule, without white space at the ends; empty when there is nothing to read."""
-    return _SPACES.sub(" ", _folded(text, lowercase=lowercase)).strip(" ")
+LINE_BREAK: Final = re.compile(f"<br[{SPACES}]*/?>", re.IGNORECASE)
 
 
 def compose(text: str) -> str:
-    """Step 1 of the rule and the apostrophe of step 2."""
+    """Apply step 1 of the rule and the apostrophe of step 2."""
     if not text.isascii():
         if _SURROGATE.search(text):
-            # Two halves that belong together, as JavaScript writes an emoji, become the one character they stand for.
+            # JavaScript writes an emoji as two halves; a matching pair becomes the character that it stands for
             text = _SURROGATE.sub("\ufffd", _SURROGATE_PAIR.sub(_join_surrogates, text))
-        # Normalising takes time quadratic in a run of marks: a megabyte of accents would keep a server busy for ages.
+        # normalizing takes time quadratic in a run of marks: a megabyte of accents would keep a server busy for ages
         text = unicodedata.normalize("NFC", _MANY_MARKS.sub(r"\1", text)).replace("\u2019", "'")
     return text
-
-
-def _folded(text: str, *, lowercase: bool) -> str:
-    text = compose(text)
-    if "<" in text:
-        text = LINE_BREAK.sub(" ", text)
-    return text.lower() if lowercase else text
 
 
 def _join_surrogates(pair: re.Match[str]) -> str:
     return pair[0].encode("utf-16-le", "surrogatepass").decode("utf-16-le")
 
 
+def fold(text: str, *, lowercase: bool) -> str:
+    """Apply steps 1 to 3 of the rule."""
+    text = compose(text)
+    if "<" in text:
+        text = LINE_BREAK.sub(" ", text)
+    return text.lower() if lowercase else text
+
+
+def normalize(text: str, *, lowercase: bool) -> str:
+    """Apply steps 1 to 3 of the rule, with single spaces and none at the ends; empty if there is nothing to read."""
+    return _SPACES.sub(" ", fold(text, lowercase=lowercase)).strip(" ")
+
+
 def word_pattern(text: str) -> re.Pattern[str]:
-    """What step 4 of the rule takes for a word of this text."""
+    """Return the pattern of step 4 for the words of this text."""
     return _ASCII_WORD if text.isascii() else _WORD
 
 
 def tokenize(text: str, *, tokens: Tokens, lowercase: bool = True) -> list[str]:
-    """Split one text by the rule above; an empty list when there is nothing to read."""
+    """Split a text into tokens by the rule above; empty if there is nothing to read."""
     if tokens == "words":
-        text = _folded(text, lowercase=lowercase)
+        text = fold(text, lowercase=lowercase)
         return word_pattern(text).findall(text)
     text = normalize(text, lowercase=lowercase)
     return [" ", *text, " "] if text else []
@@ -114,16 +120,16 @@ def tokenize(text: str, *, tokens: Tokens, lowercase: bool = True) -> list[str]:
 
 @dataclass(frozen=True)
 class TextTransform:
-    """Turns a text into ids and batches of ids into the model's inputs.
+    """Turns a text into token ids, and token ids of several texts into the arguments of a network.
 
     Args:
         vocabulary: all tokens; a token's position is its id. The first two are padding and unknown.
-        tokens: what one token is.
+        tokens: kind of token.
         lowercase: whether capitals are read as small letters.
-        max_tokens: a longer text is cut, and the note says so.
+        max_tokens: a longer text is cut, and a note says so.
 
     Raises:
-        ConfigError: a value that cannot work.
+        ValueError: a value that cannot work.
     """
 
     vocabulary: tuple[str, ...]
@@ -135,90 +141,83 @@ class TextTransform:
 
     def __post_init__(self) -> None:
         if self.tokens not in get_args(Tokens):
-            raise ConfigError(f"tokens must be 'words' or 'characters', got {self.tokens!r}")
-        if self.max_tokens < 3:
-            raise ConfigError(f"max_tokens must be at least 3, got {self.max_tokens}")
+            raise ValueError(f"tokens must be one of {get_args(Tokens)}, got {self.tokens!r}")
+        if self.max_tokens < MIN_TOKENS:
+            raise ValueError(f"max_tokens must be at least {MIN_TOKENS}, got {self.max_tokens}")
         if self.vocabulary[:2] != (PADDING, UNKNOWN):
-            raise ConfigError(f"a vocabulary begins with {PADDING} and {UNKNOWN}, got {self.vocabulary[:2]}")
+            raise ValueError(f"a vocabulary begins with {PADDING} and {UNKNOWN}, got {self.vocabulary[:2]}")
         ids = {token: position for position, token in enumerate(self.vocabulary)}
         if len(ids) != len(self.vocabulary):
-            raise ConfigError("a token occurs twice in the vocabulary")
+            raise ValueError("a token occurs twice in the vocabulary")
         if any("\n" in token or not token for token in ids):
-            raise ConfigError("a token of the vocabulary is empty or holds a line break")
+            raise ValueError("a token of the vocabulary is empty or holds a line break")
         object.__setattr__(self, "_ids", ids)
 
-    def __call__(self, text: str) -> Prepared:
+    def __call__(self, item: str) -> Prepared:
         """Read one text.
 
         Returns:
             (L,) int64, 1 <= L <= max_tokens.
 
         Raises:
-            InputError: not a text, nothing to read in it, or more than MAX_CHARACTERS.
+            InputError: it is no text, has nothing to read in it, or is longer than MAX_TEXT_CHARACTERS.
         """
-        found, notes = self._read(text)
-        return Prepared(torch.tensor(self._numbers(found)), notes)
+        tokens, notes = self._read(item)
+        return Prepared(torch.tensor(self._look_up(tokens)), notes)
 
     def ids(self, text: str) -> list[int]:
-        """The same ids as a list; for many texts at a time.
+        """Return the same ids as a list, for reading many texts.
 
         Raises:
             InputError: as when called.
         """
-        return self._numbers(self._read(text)[0])
+        return self._look_up(self._read(text)[0])
 
-    def _read(self, text: str) -> tuple[list[str], tuple[str, ...]]:
-        found = tokenize(_checked(text), tokens=self.tokens, lowercase=self.lowercase)
-        if not found:
-            raise InputError("the text is empty: give at least one character that is not white space")
-        return self._cut(found) if len(found) > self.max_tokens else (found, ())
+    def _read(self, text: object) -> tuple[list[str], tuple[Message, ...]]:
+        if not isinstance(text, str):
+            raise InputError("text_expected", type=type(text).__name__)
+        if len(text) > MAX_TEXT_CHARACTERS:
+            raise InputError("text_too_long", count=len(text), limit=MAX_TEXT_CHARACTERS)
+        tokens = tokenize(text, tokens=self.tokens, lowercase=self.lowercase)
+        if not tokens:
+            raise InputError("text_empty")
+        return (tokens, ()) if len(tokens) <= self.max_tokens else self._cut(tokens)
 
-    def _numbers(self, found: list[str]) -> list[int]:
-        return [self._ids.get(token, UNKNOWN_ID) for token in found]
-
-    def _cut(self, found: list[str]) -> tuple[list[str], tuple[str, ...]]:
-        # The spaces that mark both ends of a text in characters are ours: they stay, and are not counted in the note.
+    def _cut(self, tokens: list[str]) -> tuple[list[str], tuple[Message, ...]]:
+        # the spaces at both ends of a text in characters are ours: they stay, and are not counted in the note
         ends = 2 if self.tokens == "characters" else 0
-        kept = self.max_tokens - ends
-        note = f"only the first {kept:,} of {len(found) - ends:,} {self.tokens} were read"
-        return found[: self.max_tokens - ends // 2] + [" "] * (ends // 2), (note,)
+        fields = {"kept": self.max_tokens - ends, "total": len(tokens) - ends}
+        kept = tokens[: self.max_tokens - ends // 2] + [" "] * (ends // 2)
+        return kept, (Message(f"notes.first_{self.tokens}_only", fields),)
 
-    def collate(self, texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def _look_up(self, tokens: list[str]) -> list[int]:
+        return [self._ids.get(token, UNKNOWN_ID) for token in tokens]
+
+    def collate(self, tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Pad N texts on the right to the longest of them.
 
         Args:
-            texts: (L,) of any integer type, each with L >= 1.
+            tensors: (L,) of any integer type, each with L >= 1.
 
         Returns:
             ids (N, L) int64 and lengths (N,) int64.
         """
-        lengths = torch.tensor([len(ids) for ids in texts])
-        padded = torch.nn.utils.rnn.pad_sequence(list(texts), batch_first=True, padding_value=PADDING_ID)
+        lengths = torch.tensor([len(ids) for ids in tensors])
+        padded = torch.nn.utils.rnn.pad_sequence(list(tensors), batch_first=True, padding_value=PADDING_ID)
         return padded.to(torch.int64), lengths
 
-    def config(self) -> dict[str, Any]:
-        """All but the vocabulary, as plain JSON."""
+    def settings(self) -> dict[str, JsonValue]:
+        """Return everything but the vocabulary as plain JSON."""
         return {"tokens": self.tokens, "lowercase": self.lowercase, "max_tokens": self.max_tokens}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], vocabulary: Sequence[str]) -> TextTransform:
-        """The transform that `config` and its vocabulary describe.
+    def from_settings(cls, settings: Mapping[str, Any], vocabulary: Sequence[str]) -> TextTransform:
+        """Make the transform again from its settings and its vocabulary.
 
         Raises:
-            CheckpointError: a setting is missing, unknown or cannot work.
+            ValueError: a setting is missing, unknown or cannot work.
         """
-        kinds = {"tokens": str, "lowercase": bool, "max_tokens": int}
-        if config.keys() != kinds.keys() or any(type(config[name]) is not kind for name, kind in kinds.items()):
-            raise CheckpointError(f"the transform's settings are not {', '.join(kinds)}: {dict(config)}")
-        try:
-            return cls(tuple(vocabulary), **config)
-        except ConfigError as error:
-            raise CheckpointError(f"the transform cannot be used: {error}") from error
-
-
-def _checked(text: object) -> str:
-    if not isinstance(text, str):
-        raise InputError(f"a text is expected, got {type(text).__name__}")
-    if len(text) > MAX_CHARACTERS:
-        raise InputError(f"the text has {len(text):,} characters; at most {MAX_CHARACTERS:,} are read: shorten it")
-    return text
+        types = {"tokens": str, "lowercase": bool, "max_tokens": int}
+        if settings.keys() != types.keys() or any(type(settings[name]) is not types[name] for name in types):
+            raise ValueError(f"the settings of a text transform are {', '.join(types)}, got {dict(settings)}")
+        return cls(tuple(vocabulary), **settings)

@@ -1,0 +1,313 @@
+"""Networks for text: padding, batches and repetition change nothing, and training does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from pyclassify.dataset import Examples
+from pyclassify.text import networks, ngrams
+from pyclassify.text.ngrams import NgramTable
+from pyclassify.training.config import TEXT_NETWORKS, FitConfig
+
+VOCABULARY = 30
+NO_DEADLINE = settings(deadline=None, max_examples=12)
+
+
+@dataclass
+class FewBatches:
+    """Batches of token ids in memory."""
+
+    texts: list[list[int]]
+    label_ids: list[int]
+    batch_size: int = 4
+
+    @property
+    def num_examples(self) -> int:
+        return len(self.texts)
+
+    @property
+    def positions(self) -> list[int]:
+        return list(range(len(self.texts)))
+
+    def __len__(self) -> int:
+        return -(-len(self.texts) // self.batch_size)
+
+    def epoch(self, seed: int | None = None) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+        for start in range(0, len(self.texts), self.batch_size):
+            part = slice(start, start + self.batch_size)
+            yield pad(self.texts[part]), torch.tensor(self.label_ids[part])
+
+
+def pad(texts: list[list[int]], extra: int = 0) -> tuple[Tensor, Tensor]:
+    ids = torch.zeros(len(texts), max(map(len, texts)) + extra, dtype=torch.int64)
+    for row, text in zip(ids, texts, strict=True):
+        row[: len(text)] = torch.tensor(text)
+    return ids, torch.tensor([len(text) for text in texts])
+
+
+def small_arguments(name: str, num_labels: int = 2, tokens: str = "words") -> dict[str, Any]:
+    arguments = networks.arguments_for(
+        name, vocabulary_size=VOCABULARY, num_labels=num_labels, tokens=tokens, num_examples=8, num_tokens=100
+    )
+    if name == "lstm":
+        return arguments | {"embedding_size": 16, "hidden_size": 24}
+    return arguments | {"buckets": 2**10}
+
+
+def drawn_batches(num_labels: int) -> FewBatches:
+    generator = torch.Generator().manual_seed(5)
+    texts = [torch.randint(1, VOCABULARY, (3 + i,), generator=generator).tolist() for i in range(8)]
+    return FewBatches(texts + texts, [i % num_labels for i in range(8)] * 2)
+
+
+def make(name: str, num_labels: int = 2, tokens: str = "words") -> nn.Module:
+    torch.manual_seed(0)
+    network = networks.build(name, num_labels=num_labels, **small_arguments(name, num_labels, tokens))
+    if isinstance(network, networks.WideDeep):
+        network.prepare(drawn_batches(num_labels))
+    return network
+
+
+NETWORKS = {(name, num_labels): make(name, num_labels).eval() for name in TEXT_NETWORKS for num_labels in (2, 5)}
+texts_of_ids = st.lists(st.lists(st.integers(1, VOCABULARY - 1), min_size=1, max_size=12), min_size=1, max_size=5)
+any_network = pytest.mark.parametrize(
+    "network", NETWORKS.values(), ids=[f"{name}-{num_labels}" for name, num_labels in NETWORKS]
+)
+
+
+@any_network
+@NO_DEADLINE
+@given(texts=texts_of_ids)
+def test_batch_equals_singles(network: nn.Module, texts: list[list[int]]) -> None:
+    with torch.no_grad():
+        singles = torch.cat([network(*pad([text])) for text in texts])
+        torch.testing.assert_close(network(*pad(texts)), singles, atol=1e-5, rtol=1e-5)
+
+
+@any_network
+@NO_DEADLINE
+@given(texts=texts_of_ids, extra=st.integers(1, 40), junk=st.integers(0, VOCABULARY - 1))
+def test_padding_changes_nothing(network: nn.Module, texts: list[list[int]], extra: int, junk: int) -> None:
+    ids, lengths = pad(texts)
+    longer, _ = pad(texts, extra)
+    longer[torch.arange(longer.shape[1]) >= lengths.unsqueeze(1)] = junk
+    with torch.no_grad():
+        torch.testing.assert_close(network(longer, lengths), network(ids, lengths), atol=1e-5, rtol=1e-5)
+
+
+@any_network
+def test_an_empty_text_gets_finite_logits(network: nn.Module) -> None:
+    with torch.no_grad():
+        logits = network(torch.zeros(2, 3, dtype=torch.int64), torch.tensor([0, 3]))
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("num_labels", [2, 5])
+@pytest.mark.parametrize("tokens", ["words", "characters"])
+@pytest.mark.parametrize("name", TEXT_NETWORKS)
+def test_logits_have_a_column_per_label(name: str, tokens: str, num_labels: int) -> None:
+    network = make(name, num_labels, tokens)
+    for training in (True, False):
+        assert network.train(training)(*pad([[2, 3, 4], [5]])).shape == (2, num_labels)
+
+
+def test_lstm_reads_the_last_valid_step() -> None:
+    network = networks.build("lstm", num_labels=2, **small_arguments("lstm")).eval()
+    ids, lengths = pad([[2, 3, 4], [5, 6, 7, 8, 9]])
+    with torch.no_grad():
+        steps, _ = network.lstm(network.embedding(ids[:1, :3]))
+        expected = network.output(steps[:, -1])
+        torch.testing.assert_close(network(ids, lengths)[:1], expected)
+
+
+@NO_DEADLINE
+@given(texts=texts_of_ids)
+def test_lstm_is_the_same_packed_and_padded(texts: list[list[int]]) -> None:
+    network = NETWORKS["lstm", 2]
+    with torch.no_grad():
+        packed, padded = network._last_of_packed(*pad(texts)), network._last_of_padded(*pad(texts))
+    torch.testing.assert_close(packed, padded, atol=1e-6, rtol=1e-5)
+
+
+def test_lstm_starts_from_vectors() -> None:
+    network = networks.build("lstm", num_labels=2, vocabulary_size=4, embedding_size=3, hidden_size=2)
+    vectors = torch.arange(12.0).view(4, 3)
+    network.load_vectors(vectors)
+    torch.testing.assert_close(network.embedding.weight.detach(), vectors)
+    assert network.embedding.weight.requires_grad
+    with pytest.raises(ValueError, match=r"\(3, 4\).*\(4, 3\)"):
+        network.load_vectors(vectors.T)
+
+
+def fit(name: str, num_labels: int, steps: int = 40) -> tuple[nn.Module, list[float]]:
+    network, batches, losses = make(name, num_labels), drawn_batches(num_labels), []
+    network.train()
+    optimizer = torch.optim.AdamW([parameter for parameter in network.parameters() if parameter.requires_grad], lr=0.01)
+    torch.manual_seed(1)
+    for _ in range(steps):
+        for inputs, label_ids in batches.epoch():
+            loss = nn.functional.cross_entropy(network(*inputs), label_ids)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    return network.eval(), losses
+
+
+@pytest.mark.parametrize("num_labels", [2, 5])
+@pytest.mark.parametrize("name", TEXT_NETWORKS)
+def test_eight_examples_can_be_overfitted(name: str, num_labels: int) -> None:
+    network, _ = fit(name, num_labels)
+    with torch.no_grad():
+        for inputs, label_ids in drawn_batches(num_labels).epoch():
+            assert network(*inputs).argmax(dim=1).tolist() == label_ids.tolist()
+
+
+@pytest.mark.parametrize("part", ["wide", "deep"])
+def test_each_part_learns_by_itself(part: str) -> None:
+    network, _ = fit("wide_deep", 5)
+    with torch.no_grad():
+        for inputs, label_ids in drawn_batches(5).epoch():
+            assert getattr(network, part)(*inputs).argmax(dim=1).tolist() == label_ids.tolist()
+
+
+@pytest.mark.parametrize("name", TEXT_NETWORKS)
+def test_the_same_seed_gives_the_same_losses(name: str) -> None:
+    assert fit(name, 5, steps=3)[1] == fit(name, 5, steps=3)[1]
+
+
+def test_preparing_alone_tells_labels_apart() -> None:
+    table = NgramTable(num_labels=3, buckets=2**10, order=2)
+    table.fit(FewBatches([[2, 3], [2, 3], [4, 5], [4, 5], [6, 7], [6, 7]], [0, 0, 1, 1, 2, 2]))
+    assert table(*pad([[2, 9, 3], [5, 4], [7]])).argmax(dim=1).tolist() == [0, 1, 2]
+
+
+def test_repeating_a_word_changes_no_score() -> None:
+    table = NgramTable(num_labels=2, buckets=2**10, order=1)
+    table.fit(FewBatches([[2], [2], [3], [3]], [0, 0, 1, 1]))
+    once, often = table(*pad([[2, 3], [2, 3, 3, 2, 3]]))
+    torch.testing.assert_close(once, often)
+
+
+def test_unknown_ngrams_have_no_say() -> None:
+    table = NgramTable(num_labels=2, buckets=2**10, order=3)
+    table.fit(FewBatches([[2, 3], [2, 3], [4, 5], [4, 5], [6, 7]], [0, 0, 1, 1, 1]))
+    scores = table(*pad([[8, 9], [10, 11, 12]]))
+    torch.testing.assert_close(scores, torch.stack([-table.bias / 2, table.bias / 2], dim=1).expand(2, 2))
+
+
+def test_prepared_weights_travel_in_the_state_dict() -> None:
+    network = make("wide_deep")
+    again = networks.build("wide_deep", num_labels=2, **small_arguments("wide_deep")).eval()
+    again.load_state_dict(network.eval().state_dict())
+    torch.testing.assert_close(again(*pad([[2, 3, 4]])), network(*pad([[2, 3, 4]])))
+
+
+def test_order_of_words_matters() -> None:
+    network = NETWORKS["wide_deep", 2].wide
+    keys = network.keys(*pad([[2, 3], [3, 2]]))
+    assert set(keys[0, :2].tolist()) == set(keys[1, :2].tolist())
+    assert keys[0, 2] != keys[1, 2]
+
+
+def test_hash_products_are_exact_in_doubles() -> None:
+    assert (ngrams.PRIME - 1) * ngrams.STEP + 2**32 < 2**53
+    assert (ngrams.PRIME - 1) * ngrams.SPREAD < 2**53
+
+
+@pytest.mark.parametrize("num_labels", [2, 3, 20, 1000])
+@pytest.mark.parametrize(("num_examples", "num_tokens"), [(2, 10), (500, 10_000), (500_000, 100_000_000)])
+@pytest.mark.parametrize("tokens", ["words", "characters"])
+def test_sizes_stay_bounded(num_labels: int, num_examples: int, num_tokens: int, tokens: str) -> None:
+    arguments = networks.arguments_for(
+        "wide_deep",
+        vocabulary_size=30_000,
+        num_labels=num_labels,
+        tokens=tokens,
+        num_examples=num_examples,
+        num_tokens=num_tokens,
+    )
+    assert json.loads(json.dumps(arguments)) == arguments
+    with torch.device("meta"):
+        network = networks.build("wide_deep", num_labels=num_labels, **arguments)
+    half_bytes = sum(
+        v.numel() * (2 if v.is_floating_point() else v.element_size()) for v in network.state_dict().values()
+    )
+    assert half_bytes < 11e6
+    assert arguments["buckets"] & (arguments["buckets"] - 1) == 0
+
+
+def test_half_a_million_texts_are_read_in_fewer_and_larger_steps() -> None:
+    def steps(num_examples: int) -> float:
+        defaults = networks.fit_defaults(TEXT_NETWORKS[0], num_examples=num_examples)
+        return float(defaults["epochs"] * num_examples / defaults["batch_size"])
+
+    assert steps(500_000) < steps(200_000) < 2 * steps(100_000) + 1
+
+
+@pytest.mark.parametrize("name", TEXT_NETWORKS)
+def test_fit_defaults_can_be_fitted_with(name: str) -> None:
+    defaults = networks.fit_defaults(name)
+    assert defaults.keys() >= {"optimizer", "learning_rate", "weight_decay", "batch_size", "epochs", "schedule"}
+    assert FitConfig(**defaults).epochs == defaults["epochs"]
+
+
+def test_the_lstm_is_the_tutorials() -> None:
+    config = FitConfig(**networks.fit_defaults("lstm"))
+    assert (config.epochs, config.batch_size, config.learning_rate) == (10, 64, 0.001)
+    assert (config.optimizer, config.schedule, config.average_decay) == ("adam", "constant", 0)
+    network = networks.build("lstm", num_labels=2, vocabulary_size=50)
+    assert tuple(network.get_parameter("embedding.weight").shape) == (50, 300)
+    assert network.get_submodule("lstm").hidden_size == 256
+
+
+def test_the_table_is_found_once_and_the_network_learns() -> None:
+    network = make("wide_deep", 5)
+    learning = {name.partition(".")[0] for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert learning == {"deep"}
+    table = network.wide.table.weight.clone()
+    fit("wide_deep", 5, steps=2)
+    assert torch.equal(network.wide.table.weight, table)
+
+
+def test_tuning_prefers_the_part_that_is_right() -> None:
+    network = make("wide_deep", 2).eval()
+    batches = drawn_batches(2)
+    with torch.no_grad():
+        network.deep.output.weight.zero_()  # knows nothing
+    network.tune(batches)
+    assert network.shares[0] > 1
+    assert network.shares.min() >= 0
+    shuffled = FewBatches(batches.texts, [1 - label_id for label_id in batches.label_ids])
+    network.tune(shuffled)  # a part that is always wrong gets no say
+    assert network.shares[0] == 0
+
+
+def test_unknown_names_and_a_single_label_are_refused() -> None:
+    with pytest.raises(ValueError, match="wide_deep"):
+        networks.build("transformer", num_labels=2)
+    with pytest.raises(ValueError, match="at least 2"):
+        networks.build("lstm", num_labels=1, vocabulary_size=5)
+
+
+@pytest.mark.parametrize(("tokens", "word"), [("words", "film"), ("characters", "f")])
+def test_the_baseline_tells_labels_apart(tokens: str, word: str) -> None:
+    texts = tuple(f"good {word} {i}" if i % 2 else f"bad {word} {i}" for i in range(20))
+    train = Examples(texts, tuple(i % 2 for i in range(20)))
+    answers = networks.fit_baseline(train, [f"bad {word}", f"good {word}"], tokens=tokens)
+    assert answers.dtype == torch.int64
+    assert answers.tolist() == [0, 1]
+
+
+def test_the_baseline_reads_texts_without_words() -> None:
+    train = Examples(("!", "?") * 5, (0, 1) * 5)
+    assert networks.fit_baseline(train, ["?", "!"], tokens="words").tolist() == [1, 0]
