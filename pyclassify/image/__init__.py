@@ -1,1 +1,1 @@
-"""Pictures: files to examples, examples to tensors, tensors to logits."""
+"""Pictures: data, transform, networks, OOD detection, explanations and duplicates."""

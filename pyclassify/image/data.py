@@ -1,8 +1,7 @@
-"""Labelled pictures to decoded examples, splits and batches."""
+"""Labelled pictures in folders, their splits, and batches of them with augmentation."""
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 import statistics
@@ -12,176 +11,398 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
+from torchvision.datasets import ImageFolder
 
+from pyclassify.dataset import (
+    Examples,
+    Skipped,
+    Splits,
+    is_storable,
+    label_counts,
+    printable,
+    split,
+    split_folders,
+    visible_folders,
+)
 from pyclassify.errors import DataError, InputError
-from pyclassify.examples import Examples, Skipped, Splits, label_counts, label_tensor, printable, split
-from pyclassify.image.augment import Augmentation
-from pyclassify.image.files import check_counts, check_same_labels, find, find_parts
+from pyclassify.formats import PICTURE_SUFFIXES, is_junk, suffix_of
 from pyclassify.image.transform import ImageTransform
+from pyclassify.locales import Message
+from pyclassify.training.config import IMAGE_SIZES_PX
 
-SIZES_PX = (32, 64, 128, 160, 224)
-EVEN_ENOUGH = 5.0
-"""Up to this ratio of the most frequent label to the rarest, pictures are drawn as often as they are there."""
+MIN_PER_LABEL: Final = 3
+"""Pictures per label: one each to train, to validate and to test with."""
 
-IN_MEMORY_BYTES = 4 * 2**30
+DEFAULT_MAX_SIZE_PX: Final = 128
+"""Largest size that is chosen by default: with larger ones, training on a CPU takes hours."""
+
+MANY_EXAMPLES, FEW_EPOCHS = 20_000, 16
+"""More training pictures of 32 px than this, in no more epochs than this, learn faster with little augmentation."""
+
+MAX_RATIO: Final = 5.0
+"""Up to this ratio of the most frequent label to the rarest, all pictures are drawn equally often."""
+
+IN_MEMORY_BYTES: Final = 4 * 2**30
 """Decoded pictures beyond this many bytes are kept in a temporary file that is mapped into memory."""
 
+DECODED_AHEAD: Final = 512
+"""Pictures that are decoded at once, which bounds the memory."""
 
-def read(path: Path, *, validation_fraction: float = 0.1, test_fraction: float = 0.2, seed: int = 0) -> Splits[Path]:
-    """List the pictures of a folder and split them; no picture is opened yet.
+
+def read_splits(
+    path: Path, *, validation_fraction: float = 0.1, test_fraction: float = 0.2, seed: int = 0
+) -> Splits[Path]:
+    """List the pictures of a folder and split them, without opening any.
 
     Args:
         path: a folder with `train/` and `test/` (and `val/` if there is one), each with a folder per label; or one
             folder per label without a split, which is then made here.
-        validation_fraction: share of the training pictures that choices are made on, where there is no `val/`.
-        test_fraction: share of all pictures that is kept for the report, where there is no `test/`.
+        validation_fraction: share of the training pictures to choose by, where there is no `val/`.
+        test_fraction: share of all pictures to score with, where there is no `test/`.
         seed: the same seed gives the same splits.
 
     Raises:
         DataError: the folder is missing, empty, or cannot be learned from.
     """
     if not path.is_dir():
-        raise DataError(f"{path} is not a folder. Give --data a folder with train/<label>/ and test/<label>/ in it.")
-    parts = find_parts(path) or {"train": path}
-    train = find(parts["train"])
-    check_counts(train, parts["train"])
-    named = {name: find(parts[name]) for name in ("val", "test") if name in parts}
-    for name, found in named.items():
-        check_same_labels(train.labels, found, parts[name])
-    rest, validation = train.examples, named["val"].examples if "val" in named else None
-    if "test" in named:
-        test = named["test"].examples
-    else:
+        raise DataError("data_not_a_folder", path=path)
+    folders = split_folders(path) or {"train": path}
+    train = _list_folder(folders["train"])
+    _check_counts(train, folders["train"])
+    others = {name: _list_folder(folder) for name, folder in folders.items() if name != "train"}
+    for name, listing in others.items():
+        _check_labels(listing, folders[name], labels=train.labels, is_test=name == "test")
+    rest, derived = train.examples, tuple(name for name in ("test", "validation") if name not in others)
+    test, validation = (others[name].examples if name in others else None for name in ("test", "validation"))
+    if test is None:
         rest, test = split(rest, fraction=test_fraction, seed=seed)
     if validation is None:
         rest, validation = split(rest, fraction=validation_fraction, seed=seed + 1)
-    skipped = (train, *named.values())
     return Splits(
         name=printable(path.resolve().name),
         labels=train.labels,
         train=rest,
         validation=validation,
         test=test,
-        skipped=tuple(each for found in skipped for each in found.skipped),
+        skipped=tuple(skipped for listing in (train, *others.values()) for skipped in listing.skipped),
         seed=seed,
-        made=tuple(name for name, part in (("test", "test"), ("validation", "val")) if part not in named),
+        derived=derived,
     )
 
 
-def choose_size_px(examples: Examples[Path]) -> int:
-    """The input size that fits the data: the largest of SIZES_PX that the median picture fills, at most 128.
-
-    Beyond 128 pixels training on a CPU takes hours; whoever has a GPU asks for 160 or 224.
-    """
-    step = max(1, len(examples) // 256)
-    sides = [side for path in examples.items[::step] if (side := _shorter_side(path))]
-    median = statistics.median(sides) if sides else SIZES_PX[0]
-    return max((size for size in SIZES_PX if size <= min(median, 128)), default=SIZES_PX[0])
-
-
-def _shorter_side(path: Path) -> int:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a picture that is too large is no matter yet
-            with Image.open(path) as image:
-                return min(image.size)
-    except Exception:  # the scan will name the file and the reason; here it just has no say
-        return 0
-
-
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """Pictures in memory: (N, 3, H, W) uint8, with the examples that they came from and what could not be read."""
+class _Listing:
+    """Content of a folder of label folders."""
 
-    pixels: Tensor
+    labels: tuple[str, ...]
     examples: Examples[Path]
     skipped: tuple[Skipped, ...]
 
 
+class _LabelFolder(ImageFolder):  # type: ignore[misc]  # torchvision has no types
+    """torchvision's ImageFolder without junk and loops of links, and with empty labels left to our own check."""
+
+    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
+        """Return the visible folders, sorted by name."""
+        names = [folder.name for folder in visible_folders(Path(directory))]
+        return names, {name: index for index, name in enumerate(names)}
+
+    @staticmethod
+    def make_dataset(directory: str | Path, class_to_idx: dict[str, int], *_: Any, **__: Any) -> list[tuple[str, int]]:
+        """Return paths of pictures with their label ids, in the order of the original."""
+        return [
+            (str(file), class_to_idx[label])
+            for label in sorted(class_to_idx)
+            for file in _walk(Path(directory, label), [])
+            if suffix_of(file.name) in PICTURE_SUFFIXES and file.is_file()
+        ]
+
+
+def _list_folder(path: Path) -> _Listing:
+    """List the pictures in a folder with a folder per label.
+
+    Raises:
+        DataError: there is no label folder, or one whose name cannot be stored.
+    """
+    folders = visible_folders(path)
+    if not folders:
+        raise DataError("folder_without_labels", path=path)
+    for folder in folders:
+        if not is_storable(folder.name):
+            raise DataError("label_folder_name", label=printable(folder.name), path=path)
+    samples = _LabelFolder(str(path), allow_empty=True).samples
+    skipped: list[Skipped] = []
+    for folder in folders:
+        for file in _walk(folder, skipped):
+            name = str(file.relative_to(path.parent))
+            if suffix_of(file.name) not in PICTURE_SUFFIXES:
+                skipped.append(Skipped(name, Message("notes.not_a_picture", {"suffixes": list(PICTURE_SUFFIXES)})))
+            elif not file.is_file():
+                skipped.append(Skipped(name, Message("notes.not_a_file")))
+    examples = Examples(tuple(Path(file) for file, _ in samples), tuple(index for _, index in samples))
+    return _Listing(tuple(folder.name for folder in folders), examples, tuple(skipped))
+
+
+def _walk(folder: Path, skipped: list[Skipped]) -> Iterator[Path]:
+    """Iterate over the files in a folder at any depth without junk; links that lead to a folder again are ignored.
+
+    Args:
+        folder: where to begin.
+        skipped: folders that cannot be read are added to it.
+    """
+    start = Path(os.path.realpath(folder))
+    entered = {str(start), *map(str, start.parents)}
+    errors: list[OSError] = []
+    content = []
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=errors.append):
+        fresh = []
+        for name in sorted(folders):
+            real = os.path.realpath(os.path.join(place, name))
+            if not is_junk(name) and real not in entered:
+                entered.add(real)
+                fresh.append(name)
+        folders[:] = fresh
+        content.append((place, sorted(name for name in files if not is_junk(name))))
+    for error in errors:
+        reason = Message("notes.folder_unreadable", {"reason": error.strerror or str(error)})
+        skipped.append(Skipped(str(error.filename), reason))
+    for place, files in sorted(content):
+        yield from (Path(place, name) for name in files)
+
+
+def _check_counts(listing: _Listing, path: Path) -> None:
+    """Check that there is something to learn.
+
+    Raises:
+        DataError: there is no picture, a single label, or a label with fewer than MIN_PER_LABEL pictures.
+    """
+    if not len(listing.examples):
+        raise DataError("folder_without_pictures", path=path, suffixes=PICTURE_SUFFIXES)
+    if len(listing.labels) < 2:
+        raise DataError("folder_with_one_label", path=path, label=listing.labels[0])
+    few = [label for label, n in label_counts(listing.examples, listing.labels).items() if n < MIN_PER_LABEL]
+    if few:
+        raise DataError("too_few_pictures", path=path, labels=few, limit=MIN_PER_LABEL)
+
+
+def _check_labels(listing: _Listing, path: Path, *, labels: Sequence[str], is_test: bool) -> None:
+    """Check a split folder against the labels of train/.
+
+    Raises:
+        DataError: it has no pictures or other labels, or it is the test data and a label has no pictures there.
+    """
+    if not len(listing.examples):
+        raise DataError("split_without_pictures", path=path)
+    if differing := sorted(set(labels) ^ set(listing.labels)):
+        raise DataError("split_with_other_labels", path=path, labels=differing)
+    empty = [label for label, count in label_counts(listing.examples, listing.labels).items() if not count]
+    if empty and is_test:
+        raise DataError("test_without_label", path=path, labels=empty)
+
+
+def check_readable(splits: Splits[Path], unreadable: Sequence[Skipped]) -> None:
+    """Check again after unreadable pictures were left out.
+
+    Args:
+        splits: without them.
+        unreadable: at least one, if anything is missing.
+
+    Raises:
+        DataError: a label has no picture left to train or to test with, or no picture is left to validate with.
+    """
+    reason = unreadable[0].reason if unreadable else ""
+    for code, part in (("no_readable_training", splits.train), ("no_readable_test", splits.test)):
+        if empty := [label for label, count in label_counts(part, splits.labels).items() if not count]:
+            raise DataError(code, labels=empty, count=len(unreadable), reason=reason)
+    if not len(splits.validation):
+        raise DataError("no_readable_validation", count=len(unreadable), reason=reason)
+
+
+def choose_size_px(examples: Examples[Path]) -> int:
+    """Choose the largest of IMAGE_SIZES_PX that the median picture fills, up to DEFAULT_MAX_SIZE_PX."""
+    step = max(1, len(examples) // 256)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pictures that are too large, which is for decoding to say
+        sides = [side for path in examples.items[::step] if (side := _shorter_side(path))]
+    limit = min(statistics.median(sides), DEFAULT_MAX_SIZE_PX) if sides else 0
+    return max((size for size in IMAGE_SIZES_PX if size <= limit), default=IMAGE_SIZES_PX[0])
+
+
+def _shorter_side(path: Path) -> int:
+    """Return the shorter side in pixels, or 0 for an unreadable picture: decoding will report it with the reason."""
+    try:
+        return min(_stored_size(path))
+    except Exception:  # Pillow raises many kinds
+        return 0
+
+
+def stored_sizes(paths: Sequence[Path]) -> list[tuple[int, int]]:
+    """Return width and height of each picture as they are stored, in pixels. Raises what Pillow raises."""
+    with ThreadPoolExecutor() as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return list(pool.map(_stored_size, paths, chunksize=256))
+
+
+def _stored_size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Decoded pictures.
+
+    Args:
+        pixels: (N, 3, H, W) uint8.
+        examples: the N examples that they came from.
+        skipped: what could not be read.
+    """
+
+    pixels: Tensor
+    examples: Examples[Path]
+    skipped: tuple[Skipped, ...] = ()
+
+
 def decode(
-    examples: Examples[Path], transform: ImageTransform, *, on_picture: Callable[[], None] | None = None
+    examples: Examples[Path], transform: ImageTransform, *, on_image: Callable[[], None] | None = None
 ) -> Decoded:
-    """Decode every picture once; what cannot be read is left out and listed with the reason.
+    """Decode every picture once; unreadable ones are left out and listed with the reason.
 
     Args:
         examples: N pictures.
         transform: the one that serving will use.
-        on_picture: called after each picture, for a progress bar.
+        on_image: called after each picture.
     """
-    pixels = room_for(len(examples), transform.size_px)
+    pixels = allocate(len(examples), transform.size_px)
     skipped: list[Skipped] = []
     kept: list[int] = []
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:  # Pillow decodes outside the interpreter's lock
-        for position, result in enumerate(_in_order(pool, examples.items, transform)):
-            if isinstance(result, Tensor):
-                pixels[len(kept)] = result
-                kept.append(position)
-            else:
-                skipped.append(Skipped(str(examples.items[position]), str(result)))
-            if on_picture:
-                on_picture()
-    return Decoded(pixels[: len(kept)], examples.take(kept), tuple(skipped))
 
-
-def _in_order(
-    pool: ThreadPoolExecutor, paths: Sequence[Path], transform: ImageTransform, window: int = 512
-) -> Iterator[Tensor | InputError]:
-    """Like `pool.map`, which would hold the pictures of all files that are decoded ahead."""
-
-    def one(path: Path) -> Tensor | InputError:
+    def read(path: Path) -> Tensor | InputError:
         try:
             return transform(path).tensor
         except InputError as error:
             return error
 
-    for start in range(0, len(paths), window):
-        yield from pool.map(one, paths[start : start + window])
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:  # Pillow decodes outside the interpreter's lock
+        for start in range(0, len(examples), DECODED_AHEAD):
+            results = pool.map(read, examples.items[start : start + DECODED_AHEAD])
+            for position, result in enumerate(results, start):
+                if isinstance(result, Tensor):
+                    pixels[len(kept)] = result
+                    kept.append(position)
+                else:
+                    skipped.append(Skipped(str(examples.items[position]), result.message))
+                if on_image:
+                    on_image()
+    return Decoded(pixels[: len(kept)], examples.take(kept), tuple(skipped))
 
 
-def room_for(count: int, size_px: int) -> Tensor:
-    """(count, 3, size_px, size_px) uint8 with nothing in it yet; in a mapped file where memory might not hold it."""
-    shape = (count, 3, size_px, size_px)
+def allocate(count: int, side_px: int) -> Tensor:
+    """Return an empty (count, 3, side_px, side_px) uint8 tensor, in a mapped file if memory might not hold it."""
+    shape = (count, 3, side_px, side_px)
     if math.prod(shape) <= IN_MEMORY_BYTES:
         return torch.empty(shape, dtype=torch.uint8)
-    with tempfile.TemporaryFile(prefix="pyclassify-") as file:  # the map keeps what it holds when the file is closed
+    with tempfile.TemporaryFile(prefix="pyclassify-") as file:  # the map keeps its content when the file is closed
         return torch.from_numpy(np.memmap(file, dtype=np.uint8, mode="w+", shape=shape))
 
 
-def check_readable(splits: Splits[Path]) -> None:
-    """Check again once unreadable pictures are left out.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Augmentation:
+    """Mirror, shift, zoom and blank out a square, each picture by its own random draw.
 
-    Raises:
-        DataError: a label has no picture left to train on or to test with, or none is left to choose by.
+    Args:
+        mirror: half of the pictures are mirrored left to right. Not for digits, letters or traffic signs.
+        shift: up to this share of width and height; the edge is mirrored into the gap.
+        zoom: up to this share is cropped away and the rest enlarged; 0 keeps the scale.
+        blank: side of a square that is blanked out, as a share of the width (DeVries and Taylor 2017, Cutout); 0 for
+            none.
     """
-    for part, use in ((splits.train, "train on"), (splits.test, "test with")):
-        empty = [label for label, count in label_counts(part, splits.labels).items() if not count]
-        if empty:
-            raise DataError(f"no readable picture is left to {use} for {', '.join(empty)}; the list above says why.")
-    if not len(splits.validation):
-        raise DataError("no readable picture is left to choose by; the list above says why.")
+
+    mirror: bool = True
+    shift: float = 0.125
+    zoom: float = 0.0
+    blank: float = 0.0
+
+    def __call__(self, pixels: Tensor, generator: torch.Generator, is_mirrored: Tensor) -> Tensor:
+        """Augment a batch.
+
+        Args:
+            pixels: (N, 3, S, S) uint8.
+            generator: on the CPU, so that a seed gives the same draws on every device.
+            is_mirrored: (N,) bool, which pictures are mirrored, if any are.
+
+        Returns:
+            (N, 3, S, S) uint8.
+        """
+        is_mirrored = is_mirrored & self.mirror
+        moved = self._zoom(pixels, is_mirrored, generator) if self.zoom else self._shift(pixels, is_mirrored, generator)
+        return self._blank(moved, generator) if self.blank else moved
+
+    def _shift(self, pixels: Tensor, is_mirrored: Tensor, generator: torch.Generator) -> Tensor:
+        count, _, side, _ = pixels.shape
+        reach = min(round(self.shift * side), side - 1)
+        offsets = torch.randint(-reach, reach + 1, (2, count, 1), generator=generator)
+        rows, columns = _reflect(torch.arange(side) + offsets, side)  # each (N, S)
+        columns = torch.where(is_mirrored[:, None], columns.flip(1), columns)
+        rows, columns = rows.to(pixels.device), columns.to(pixels.device)
+        picked = torch.arange(count, device=pixels.device)[:, None, None]
+        # advanced indices around a slice: (N, S, S, 3), which is channels_last once the channels are moved back
+        return pixels[picked, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+    def _zoom(self, pixels: Tensor, is_mirrored: Tensor, generator: torch.Generator) -> Tensor:
+        count = len(pixels)
+        scale = 1 - self.zoom * torch.rand(count, generator=generator)
+        sign = 1 - 2 * is_mirrored.float()
+        room = 1 - scale + self.shift
+        shift = (2 * torch.rand(count, 2, generator=generator) - 1) * room[:, None]
+        theta = torch.zeros(count, 2, 3)
+        theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = scale * sign, scale, shift
+        grid = functional.affine_grid(theta.to(pixels.device), list(pixels.shape), align_corners=False)
+        moved = functional.grid_sample(pixels.float(), grid, padding_mode="reflection", align_corners=False)
+        return moved.round().clamp(0, 255).to(torch.uint8)
+
+    def _blank(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
+        count, _, side, _ = pixels.shape
+        width = max(1, round(self.blank * side))
+        corners = torch.randint(-width // 2, side - width // 2, (2, count, 1), generator=generator)
+        places = torch.arange(side)
+        rows, columns = (places >= corners) & (places < corners + width)  # each (N, S)
+        hole = (rows[:, None, :, None] & columns[:, None, None, :]).to(pixels.device)
+        return pixels.masked_fill(hole, 127)
 
 
-def _near(pixels: Tensor, device: torch.device | None) -> Tensor:
-    """The pictures on the GPU where a third of what is free there holds them: no epoch copies them again."""
-    if device is None or device.type != "cuda":
-        return pixels
-    free, _ = torch.cuda.mem_get_info(device)
-    return pixels.to(device) if 3 * pixels.nbytes <= free else pixels
+def _reflect(positions: Tensor, side: int) -> Tensor:
+    """Mirror positions outside 0 .. side - 1 at the edge, which is not repeated."""
+    inside = positions.abs()
+    return torch.where(inside >= side, 2 * (side - 1) - inside, inside)
+
+
+def choose_augmentation(size_px: int, *, num_examples: int, epochs: int, mirror: bool) -> Augmentation:
+    """Choose by how often each picture will be seen: often, and it must look different each time."""
+    if size_px > 32:
+        return Augmentation(mirror=mirror, shift=0.1, zoom=0.4, blank=0.25)
+    if num_examples > MANY_EXAMPLES and epochs <= FEW_EPOCHS:
+        return Augmentation(mirror=mirror, shift=0.0625)
+    return Augmentation(mirror=mirror, shift=0.125, blank=0.25)
 
 
 class ImageBatches:
-    """Decoded pictures in batches, augmented a whole batch at a time; honours `examples.Batches`.
+    """Decoded pictures in batches, augmented a whole batch at a time; implements `dataset.Batches`.
 
     Args:
         decoded: N pictures.
-        transform: gives the network's inputs, (B, 3, H, W) float32.
-        batch_size: B, smaller for the last batch.
-        device: where the batches are made.
+        transform: makes the network's input, (B, 3, H, W) float32.
+        batch_size: B; the last batch may be smaller.
+        device: where batches are made.
+        augmentation: of the epochs with a seed.
+        oversample: whether epochs with a seed draw pictures by `sampling_weights`.
     """
 
     def __init__(
@@ -191,100 +412,103 @@ class ImageBatches:
         *,
         batch_size: int,
         device: torch.device | None = None,
+        augmentation: Augmentation | None = None,
+        oversample: bool = False,
     ) -> None:
         self._pixels = _near(decoded.pixels, device)
-        self._label_ids = label_tensor(decoded.examples)
+        self._label_ids = decoded.examples.label_tensor()
         self._transform = transform
         self._batch_size = batch_size
-        self._augmentation: Augmentation | None = None
-        self._shares: Tensor | None = None
         self._device = device or torch.device("cpu")
-
-    def with_augmentation(self, augmentation: Augmentation | None) -> ImageBatches:
-        """The same batches, augmented in each epoch that has a seed."""
-        result = copy.copy(self)
-        result._augmentation = augmentation
-        return result
-
-    def with_rare_labels_more_often(self) -> ImageBatches:
-        """The same batches, drawn by `drawing_shares` in each epoch that has a seed."""
-        result = copy.copy(self)
-        result._shares = drawing_shares(self._label_ids)
-        return result
+        self._augmentation = augmentation
+        self._weights = sampling_weights(self._label_ids) if oversample else None
 
     @property
-    def examples(self) -> int:
+    def num_examples(self) -> int:
         """N."""
         return len(self._label_ids)
 
     @property
     def positions(self) -> Sequence[int]:
         """0 to N - 1."""
-        return range(self.examples)
+        return range(self.num_examples)
+
+    @property
+    def is_oversampled(self) -> bool:
+        """Whether epochs with a seed draw some pictures more often than others."""
+        return self._weights is not None
 
     def __len__(self) -> int:
-        return math.ceil(self.examples / self._batch_size)
+        return math.ceil(self.num_examples / self._batch_size)
 
     def epoch(self, seed: int | None = None) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-        """One pass: shuffled and augmented with a seed, in order and as they are without.
+        """Iterate over all pictures once: shuffled and augmented with a seed, in order and unchanged without.
 
-        With a seed the batches are as large as each other, give or take one: a last one of a single picture would weigh
-        as much as a full one, and batch norm could make nothing of it.
+        With a seed, the sizes of batches differ by one at most: a last one of a single picture would weigh as much as a
+        full one, and batch norm needs more than one.
         """
         generator = torch.Generator().manual_seed(seed) if seed is not None else None
-        order = torch.arange(self.examples) if generator is None else self._order(generator)
-        mirrored = self._mirrored(seed or 0)
+        order = torch.arange(self.num_examples) if generator is None else self._order(generator)
+        is_mirrored = self._is_mirrored(seed or 0)
         parts = torch.split(order, self._batch_size) if generator is None else torch.tensor_split(order, len(self))
         for positions in parts:
             pixels = self._pixels[positions.to(self._pixels.device)].to(self._device)
             if generator is not None and self._augmentation is not None:
-                pixels = self._augmentation(pixels, generator, mirrored[positions])
+                pixels = self._augmentation(pixels, generator, is_mirrored[positions])
             yield (self._transform.normalise(pixels),), self._label_ids[positions].to(self._device)
 
-    def _mirrored(self, seed: int) -> Tensor:
-        """(N,) bool: half of all pictures, and the other half with the next seed.
+    def _is_mirrored(self, seed: int) -> Tensor:
+        """Return (N,) bool: half of all pictures, and the other half with the next seed.
 
-        So each is seen from both sides in two epochs, which takes fewer epochs than a draw for each anew (Jordan 2024,
+        So each is seen from both sides in two epochs, which takes fewer epochs than independent draws (Jordan 2024,
         "94% on CIFAR-10 in 3.29 seconds on a single GPU").
         """
-        first = torch.randint(0, 2, (self.examples,), generator=torch.Generator().manual_seed(0)).bool()
+        first = torch.randint(0, 2, (self.num_examples,), generator=torch.Generator().manual_seed(0)).bool()
         return first if seed % 2 else ~first
 
     def _order(self, generator: torch.Generator) -> Tensor:
-        order = torch.randperm(self.examples, generator=generator)
-        return order if self._shares is None else _drawn(order, self._shares, generator)
+        order = torch.randperm(self.num_examples, generator=generator)
+        return order if self._weights is None else _resample(order, self._weights, generator)
 
 
-def drawing_shares(label_ids: Tensor) -> Tensor | None:
-    """How often each picture is to be drawn while training, where some labels are far rarer than others.
+def _near(pixels: Tensor, device: torch.device | None) -> Tensor:
+    """Move pictures to a GPU if a third of its free memory holds them, so that no epoch copies them again."""
+    if device is None or device.type != "cuda":
+        return pixels
+    free, _ = torch.cuda.mem_get_info(device)
+    return pixels.to(device) if 3 * pixels.nbytes <= free else pixels
+
+
+def sampling_weights(label_ids: Tensor) -> Tensor | None:
+    """Return how often to draw each picture in training, where some labels are far rarer than others.
 
     A label with n pictures is drawn in proportion to the square root of n: at 1 to 50 the rare label fills an eighth of
-    the batches instead of a fiftieth, and its few pictures are repeated seven times as often as the others, not fifty
-    times, which would have them learned by heart (Mikolov et al. 2013 and Mahajan et al. 2018 draw so for the same
-    reason). Only the training is drawn so: validation and test data stay as they are.
+    the batches instead of a fiftieth, and its few pictures are repeated seven times as often as the others instead of
+    fifty times, which would overfit (Mikolov et al. 2013 and Mahajan et al. 2018 sample in the same way). Validation
+    and test data stay as they are.
 
     Args:
         label_ids: (N,) int64.
 
     Returns:
-        (N,) float64 that sums to 1; none where no label has more than EVEN_ENOUGH times the pictures of another.
+        (N,) float64 that sums to 1; None where no label has more than MAX_RATIO times the pictures of another.
     """
     counts = torch.bincount(label_ids).double()
     present = counts[counts > 0]
-    if not len(present) or present.max() <= EVEN_ENOUGH * present.min():
+    if not len(present) or present.max() <= MAX_RATIO * present.min():
         return None
-    shares = counts[label_ids].rsqrt()
-    return shares / shares.sum()
+    weights = counts[label_ids].rsqrt()
+    return weights / weights.sum()
 
 
-def _drawn(order: Tensor, shares: Tensor, generator: torch.Generator) -> Tensor:
-    """As many positions as there are in `order`, each as often as its share says, give or take one.
+def _resample(order: Tensor, weights: Tensor, generator: torch.Generator) -> Tensor:
+    """Systematic resampling: draw len(order) positions by weight (Madow and Madow 1944).
 
-    One random start and then equal steps along the cumulated shares (systematic sampling, Madow and Madow 1944): an
-    independent draw for each place would leave out a third of the rare pictures by chance.
+    One random start and equal steps along the cumulated weights. Independent draws would leave out a third of the rare
+    pictures by chance.
     """
     count = len(order)
-    ends = shares[order].cumsum(0)
+    ends = weights[order].cumsum(0)
     points = (torch.arange(count) + torch.rand(1, generator=generator)) / count
     drawn = torch.searchsorted(ends / ends[-1], points.double(), right=True).clamp(max=count - 1)
     return order[drawn][torch.randperm(count, generator=generator)]

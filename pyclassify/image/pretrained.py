@@ -1,198 +1,443 @@
-"""torchvision's networks, adapted to new labels: the last layer first, then all of it."""
+"""torchvision's networks for new labels: their weights and transforms, and training in two steps."""
 
 from __future__ import annotations
 
+import math
+import re
+import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import cache
+from http.client import HTTPException
 from itertools import islice
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Final, Self
+from urllib.parse import urlparse
 
+import safetensors.torch
 import torch
-from torch import Tensor, nn
+import torchvision
+from torch import Tensor, fx, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
-from torchvision.models import get_model
+from torchvision.models import get_model, get_model_weights, list_models
+from torchvision.transforms import InterpolationMode
 
-from pyclassify.errors import ConfigError
-from pyclassify.examples import Batches
-from pyclassify.image.data import drawing_shares
-from pyclassify.image.weights import load_body
+from pyclassify.dataset import Batches
+from pyclassify.errors import ConfigError, DataError
+from pyclassify.image.data import sampling_weights
+from pyclassify.image.features import Extractor, Features, ImageNetwork
+from pyclassify.image.transform import ImageTransform
+from pyclassify.locales import Message
 
-BODY_RATE = 0.1
-"""The learning rate of all layers before the last, as a share of the last one's."""
+BODY_RATE: Final = 0.1
+"""Learning rate of all layers before the last, as a share of the last one's."""
 
-HEAD_DECAY = 10.0
-"""Weight decay of the last layer's fit, on the scale of features of variance 1; divided by the number of pictures."""
+HEAD_DECAY: Final = 10.0
+"""Weight decay when the last layer is fitted to features of variance 1; divided by the number of pictures."""
+
+MOMENTUM: Final = 0.1
+"""Least share of a batch in the statistics of batch norms. The 0.0003 of mnasnet suits the millions of steps on
+ImageNet and would leave the statistics nearly unchanged in the few hundred steps here."""
+
+NORM_BATCHES: Final = 8
+"""Batches that the first statistics of batch norms are measured on."""
+
+STEPS, STEPS_FROM_SCRATCH = 300, 1200
+"""Steps that a training takes with trained weights and a fitted last layer, and without."""
+
+FIXED_SIZE: Final = ("vit_", "maxvit_")
+"""Prefixes of networks that have a weight for each place of the picture, and so take only one size."""
+
+_INTERPOLATIONS: Final = {InterpolationMode.BILINEAR: "bilinear", InterpolationMode.BICUBIC: "bicubic"}
+_OLD_DENSENET: Final = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
+"""torchvision's files for densenet call `norm1` and `conv1` by the names of its first releases."""
 
 
-MOMENTUM = 0.1
-"""Least share of a batch in the statistics of batch norms; mnasnet's own 0.0003 suits the millions of steps on ImageNet
-and would leave them nearly as they are in the few hundred here."""
-
-MEASURED = 8
-"""Batches that the first statistics are measured on."""
+@cache
+def names() -> tuple[str, ...]:
+    """Return the names of torchvision's classification networks."""
+    return tuple(list_models(module=torchvision.models))
 
 
-class Pretrained(nn.Module):
-    """One of torchvision's networks with a last layer for K labels.
-
-    With weights to begin with (`adapt`), training goes in two steps, as fine-tuning from a random last layer would
-    distort features that are good already (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features"): `prepare`
-    fits the last layer alone on the features of the training pictures, and then all layers learn, those before the last
-    at a lower rate (Howard and Ruder 2018). Batch norms keep the statistics that they came with: those of a few
-    pictures are worse. Without weights it is trained like any other network, but for its batch norms' first statistics:
-    those of random weights are so far from 0 and 1 that a short training would be evaluated with what is left of these.
+def preset(name: str, size_px: int | None = None) -> ImageTransform:
+    """Return the transform that torchvision's weights of a network expect.
 
     Args:
-        name: one of `weights.names()`.
-        labels: K.
+        name: one of `names()`.
+        size_px: height and width, by default those that the weights were trained with.
+
+    Raises:
+        ConfigError: the network takes only one size.
+    """
+    transform = _default_weights(name).transforms()
+    (own_px,) = transform.crop_size
+    if size_px is not None and size_px != own_px and name.startswith(FIXED_SIZE):
+        raise ConfigError("image_size_fixed", name=name, own_px=str(own_px), size_px=str(size_px))
+    return ImageTransform(
+        size_px=size_px or own_px,
+        mean=tuple(transform.mean),
+        std=tuple(transform.std),
+        crop=own_px / transform.resize_size[0],
+        interpolation=_INTERPOLATIONS[transform.interpolation],
+    )
+
+
+def fit_defaults(*, num_examples: int, size_px: int, is_adapted: bool) -> dict[str, Any]:
+    """Return the settings of `FitConfig` that suit the training data.
+
+    Large networks take small steps, in batches of at most 32 at 224 px so that a laptop's memory holds them.
+
+    Args:
+        num_examples: training pictures.
+        size_px: height and width of the pictures.
+        is_adapted: whether the training begins with trained weights.
+    """
+    largest = max(2, min(6, math.floor(math.log2(32 * (224 / size_px) ** 2))))
+    batch_size = 2 ** min(largest, max(3, round(math.log2(max(1, num_examples / 20)))))
+    steps, least, most = (STEPS, 3, 20) if is_adapted else (STEPS_FROM_SCRATCH, 10, 80)
+    return {
+        "epochs": min(most, max(least, math.ceil(steps / math.ceil(num_examples / batch_size)))),
+        "batch_size": batch_size,
+        "optimizer": "adamw",
+        "learning_rate": 1e-3,
+        "weight_decay": 0.05,
+        "label_smoothing": 0.1,
+        "clip_norm": 1.0,
+        "average_decay": 0.99,
+    }
+
+
+def _default_weights(name: str) -> Any:
+    return get_model_weights(name).DEFAULT
+
+
+def origin(name: str, source: str) -> Message:
+    """Return a sentence for the card on where the training began.
+
+    Args:
+        name: one of `names()`.
+        source: "default" or a path.
+    """
+    if source != "default":
+        return Message("notes.began_with_file", {"name": Path(source).name})
+    weights = _default_weights(name)
+    if terms := weights.meta.get("license"):
+        return Message("notes.began_with_torchvision_licensed", {"weights": str(weights), "license": terms})
+    return Message("notes.began_with_torchvision", {"weights": str(weights)})
+
+
+def read_weights(name: str, source: str) -> Mapping[str, Tensor]:
+    """Read weights to begin with, as a state_dict.
+
+    Args:
+        name: one of `names()`.
+        source: "default" for torchvision's own, which are downloaded once; or a .pth or .safetensors file.
+
+    Raises:
+        DataError: they cannot be downloaded, or the file is missing, damaged or something else.
+    """
+    state = _download(name) if source == "default" else _read_file(Path(source))
+    tensors = OrderedDict((str(key), value) for key, value in state.items() if isinstance(value, Tensor))
+    if not tensors or len(tensors) < len(state):
+        raise DataError("weights_not_a_state_dict", file=source)
+    if hasattr(state, "_metadata"):  # tells a layer that its weights have the names of an older release
+        tensors._metadata = state._metadata  # type: ignore[attr-defined]
+    return tensors
+
+
+def _download(name: str) -> Any:
+    weights = _default_weights(name)
+    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(weights.url).path).name
+    try:
+        return weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except Exception as error:  # torch reports a damaged file in many ways
+        is_download = isinstance(error, OSError | HTTPException | RuntimeError)  # RuntimeError: another hash
+        reason = _first_line(error)
+        if is_download and not file.is_file():
+            raise DataError("weights_download", name=name, file=file, reason=reason, url=weights.url) from error
+        raise DataError("weights_download_damaged", file=file, reason=reason) from error
+
+
+def _read_file(path: Path) -> Any:
+    if not path.is_file():
+        raise DataError("weights_missing", file=path)
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and safetensors report a damaged file in many ways
+        raise DataError("weights_damaged", file=path, reason=_first_line(error)) from error
+    if not isinstance(state, Mapping):
+        raise DataError("weights_not_a_state_dict", file=path)
+    return state
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")[:200] or type(error).__name__
+
+
+def load_body(network: nn.Module, weights: Mapping[str, Tensor], *, head: str, name: str) -> None:
+    """Load weights into all of a network but its last layer, whose labels are others.
+
+    Args:
+        network: one of torchvision's.
+        weights: of the same network with any number of labels; with or without layers that only its training needs.
+        head: name of the last layer.
+        name: of the network, for errors.
+
+    Raises:
+        DataError: they are those of another network, or some are missing.
+    """
+    current = OrderedDict((_current_name(key), tensor) for key, tensor in weights.items())
+    body = OrderedDict((key, value) for key, value in current.items() if not key.startswith((f"{head}.", "aux", "Aux")))
+    # Without versions, as from safetensors, the names are taken for those of today; and those of the network as a whole
+    # always are, since mnasnet would change its layers to those of its first release.
+    today = network.state_dict()._metadata  # type: ignore[attr-defined]
+    body._metadata = {**getattr(weights, "_metadata", today), "": today[""]}  # type: ignore[attr-defined]
+    try:
+        missing, unknown = network.load_state_dict(body, strict=False)
+    except (RuntimeError, ValueError) as error:
+        raise DataError("weights_mismatch", name=name, reason=_first_mismatch(error)) from error
+    missing = [key for key in missing if not key.startswith(f"{head}.") and not key.endswith("num_batches_tracked")]
+    if missing or unknown:
+        counts = {"missing": len(missing), "unknown": len(unknown)}
+        raise DataError("weights_incomplete", name=name, example=(missing + unknown)[0], **counts)
+
+
+def _current_name(key: str) -> str:
+    """Return the name of today, without the prefixes of our own checkpoints and of parallel trainings."""
+    return _OLD_DENSENET.sub(r"\1\2", key.removeprefix("module.").removeprefix("network."))
+
+
+def _first_mismatch(error: Exception) -> str:
+    """Return the first of the mismatches that torch lists line by line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[min(1, len(lines) - 1)].rstrip(".") if lines else type(error).__name__
+
+
+class Pretrained(ImageNetwork):
+    """One of torchvision's networks with a last layer for K labels.
+
+    With weights to begin with (`adapt`), training takes two steps, since fine-tuning from a random last layer distorts
+    features that are good already (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features"): `prepare` fits
+    the last layer alone to the features of the training pictures, and then all layers learn, those before the last at a
+    lower rate (Howard and Ruder 2018). Batch norms keep the statistics that they came with: those of a few pictures are
+    worse. Without weights it is trained like any other network, but for the first statistics of its batch norms: those
+    of random weights are so far from 0 and 1 that a short training would be evaluated with what is left of them.
+
+    Args:
+        name: one of `names()`.
+        num_labels: K.
         size_px: height and width of the pictures; most networks take any.
 
     Raises:
         ConfigError: the network cannot have this size.
     """
 
-    def __init__(self, *, name: str, labels: int, size_px: int) -> None:
+    def __init__(self, *, name: str, num_labels: int, size_px: int) -> None:
         super().__init__()
         self.is_adapted = False
         self._name = name
         try:
-            self.network = _build(name, labels, size_px)
+            self.network = _build(name, num_labels, size_px)
         except (TypeError, ValueError, AssertionError) as error:
-            raise ConfigError(f"{name} cannot be built for pictures of {size_px} pixels: {error}.") from error
-        for each in self.modules():
-            if isinstance(each, _BatchNorm):
-                each.momentum = max(each.momentum or 0.0, MOMENTUM)
+            raise ConfigError("image_network_size", name=name, size_px=str(size_px), reason=str(error)) from error
+        for layer in self.modules():
+            if isinstance(layer, _BatchNorm):
+                layer.momentum = max(layer.momentum or 0.0, MOMENTUM)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """(N, 3, H, W) to (N, K)."""
-        logits: Tensor = self.network(pictures)
-        return logits
+    @property
+    def head_name(self) -> str:
+        """Name of the last layer with weights."""
+        layers: list[str] = [name for name, layer in self.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+        return layers[-1]
 
     @property
     def head(self) -> nn.Linear | nn.Conv2d:
-        """The last layer with weights: a linear one, or a convolution of 1 x 1 in squeezenet."""
-        return self._named_head()[1]
+        """The last layer with weights: a linear one, or a 1 x 1 convolution in squeezenet."""
+        head: Any = self.get_submodule(self.head_name)
+        return head  # type: ignore[no-any-return]
 
-    def _named_head(self) -> tuple[str, nn.Linear | nn.Conv2d]:
-        layers = [
-            (name, each) for name, each in self.network.named_modules() if isinstance(each, nn.Linear | nn.Conv2d)
-        ]
-        return layers[-1]
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (N, K)."""
+        logits: Tensor = self.network(images)
+        return logits
+
+    def features(self, images: Tensor) -> Features:
+        """Run the network on (N, 3, H, W); it is traced anew in each call, unlike in `extractor`."""
+        return self.extractor()(images)
+
+    def extractor(self, layers: Collection[str] | None = None) -> Extractor:
+        """Trace the network in evaluation mode and return a function like `features`, with the same parameters.
+
+        torchvision's own `create_feature_extractor` does not see the layers inside the blocks of `torchvision.ops`. A
+        network that cannot be traced is a closed box: it has no maps, and its logits stand for the last layer's input.
+
+        Args:
+            layers: names of the maps that are needed; by default all.
+        """
+        try:
+            graph = _trace(self.network)
+        except Exception:  # tracing code that depends on values fails in many ways
+            return lambda images: Features((logits := self(images)), logits, {})
+        outputs = {}
+        for node in graph.nodes:
+            if node.op == "call_module" and isinstance(self.network.get_submodule(node.target), nn.Linear | nn.Conv2d):
+                outputs[f"network.{node.target}"] = node
+        pooled = outputs.pop(self.head_name).args[0]
+        maps = {}
+        for name, node in outputs.items():
+            if layers is None or name in layers:
+                with graph.inserting_after(node):  # a copy, as many an activation overwrites its input
+                    maps[name] = graph.call_function(torch.clone, (node,))
+        answer = graph.output_node()
+        answer.args = ((answer.args[0], pooled, maps),)
+        traced = fx.GraphModule(self.network, graph)
+        return lambda images: Features(*traced(images))
 
     def adapt(self, weights: Mapping[str, Tensor] | None) -> None:
         """Begin with these weights, and train as it suits them.
 
         Args:
-            weights: of the same network with any number of labels; none where a training goes on whose state has them.
+            weights: of the same network with any number of labels; None where a training is resumed from a state that
+                has them.
 
         Raises:
             DataError: they are those of another network, or some are missing.
         """
         if weights is not None:
-            load_body(self.network, weights, head=self._named_head()[0], name=self._name)
+            load_body(self.network, weights, head=self.head_name.removeprefix("network."), name=self._name)
         self.is_adapted = True
 
     def prepare(self, batches: Batches) -> None:
-        """Fit the last layer on the features of all training pictures, unchanged by augmentation.
+        """Fit the last layer to the features of all training pictures, without augmentation.
 
-        Of a network without weights, measure the statistics of its batch norms instead.
+        In a network without weights, measure the statistics of the batch norms instead.
         """
         if self.is_adapted:
-            fit_head(self.head, *self._features(batches))
+            fit_head(self.head, *self._pooled_features(batches))
         else:
             self._measure_norms(batches)
 
     @torch.no_grad()
     def _measure_norms(self, batches: Batches) -> None:
-        norms = [each for each in self.modules() if isinstance(each, _BatchNorm)]
-        momenta = [each.momentum for each in norms]
+        norms = [layer for layer in self.modules() if isinstance(layer, _BatchNorm)]
+        momenta = [norm.momentum for norm in norms]
         device = next(self.parameters()).device
-        for each in norms:
-            each.reset_running_stats()
-            each.momentum = None  # the mean over all batches
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over all batches
         self.train()
-        for (pictures,), _ in islice(batches.epoch(0), MEASURED if norms else 0):
-            self.network(pictures.to(device))
-        for each, momentum in zip(norms, momenta, strict=True):
-            each.momentum = momentum
+        for (images,), _ in islice(batches.epoch(0), NORM_BATCHES if norms else 0):
+            self.network(images.to(device))
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
 
     @torch.no_grad()
-    def _features(self, batches: Batches) -> tuple[Tensor, Tensor]:
-        """What the last layer sees, averaged over places, (N, D); and the label ids (N,)."""
-        seen: list[Tensor] = []
+    def _pooled_features(self, batches: Batches) -> tuple[Tensor, Tensor]:
+        """Return the inputs of the last layer, averaged over places, (N, D); and the label ids (N,)."""
+        rows: list[Tensor] = []
         label_ids: list[Tensor] = []
         device = next(self.parameters()).device
-        hook = self.head.register_forward_pre_hook(lambda _, inputs: seen.append(_pooled(inputs[0])))
+        hook = self.head.register_forward_pre_hook(lambda _, inputs: rows.append(_pool(inputs[0])))
         self.eval()
         try:
-            for (pictures,), ids in batches.epoch():
-                self.network(pictures.to(device))
+            for (images,), ids in batches.epoch():
+                self.network(images.to(device))
                 label_ids.append(ids.to(device))
         finally:
             hook.remove()
-        return torch.cat(seen), torch.cat(label_ids)
+        return torch.cat(rows), torch.cat(label_ids)
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
-        """Groups for the optimizer; biases, norms and other vectors without weight decay."""
-        own = {id(each) for each in self.head.parameters()}
-        learning = [each for each in self.parameters() if each.requires_grad]
+        """Return groups for the optimizer; biases, norms and other vectors without weight decay."""
+        head_ids = {id(parameter) for parameter in self.head.parameters()}
+        learning = [parameter for parameter in self.parameters() if parameter.requires_grad]
         body_rate = learning_rate * (BODY_RATE if self.is_adapted else 1.0)
         groups = []
         for rate, part in (
-            (body_rate, [p for p in learning if id(p) not in own]),
-            (learning_rate, [p for p in learning if id(p) in own]),
+            (body_rate, [p for p in learning if id(p) not in head_ids]),
+            (learning_rate, [p for p in learning if id(p) in head_ids]),
         ):
             groups.append({"params": [p for p in part if p.ndim > 1], "lr": rate, "weight_decay": weight_decay})
             groups.append({"params": [p for p in part if p.ndim <= 1], "lr": rate, "weight_decay": 0.0})
         return groups
 
     def train(self, mode: bool = True) -> Self:
-        """As any module; the batch norms of a network that is adapted stay as in evaluation."""
+        """Set the mode as in any module; the batch norms of an adapted network stay in evaluation mode."""
         super().train(mode)
-        for each in self.modules():
-            if self.is_adapted and isinstance(each, _BatchNorm):
-                each.eval()
+        for layer in self.modules():
+            if self.is_adapted and isinstance(layer, _BatchNorm):
+                layer.eval()
         return self
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """As any module; a state without notes of torch's releases, as in safetensors, is taken for one of today."""
+        """Load as in any module; a state without versions, as from safetensors, is taken for one of today."""
         if not hasattr(state_dict, "_metadata"):  # mnasnet refuses it without
             state_dict = OrderedDict(state_dict)
             state_dict._metadata = self.state_dict()._metadata  # type: ignore[attr-defined]
         return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
 
-def _build(name: str, labels: int, size_px: int) -> nn.Module:
+def _build(name: str, num_labels: int, size_px: int) -> nn.Module:
     more: dict[str, Any] = {}
     if name.startswith("vit_"):
         more["image_size"] = size_px
     elif name.startswith("maxvit_"):
         more["input_size"] = (size_px, size_px)
     elif name in ("googlenet", "inception_v3"):
-        # the second outputs are for training from nothing; the weights expect pictures on their own scale
+        # the second outputs are for training from scratch; the weights expect pictures on a scale of their own
         more.update(aux_logits=False, transform_input=True, init_weights=True)
+
+    def network() -> nn.Module:
+        built: nn.Module = get_model(name, weights=None, num_classes=num_labels, **more)
+        return built
+
     if name.startswith("regnet_"):
-        # its widths are worked out with tensors, which the meta device, where checkpoints are built, does not hold
+        # its widths are computed with tensors, which the meta device, where checkpoints are built, does not hold
         with torch.device("cpu"):
-            return _network(name, labels, more)
-    return _network(name, labels, more)
+            return network()
+    return network()
 
 
-def _network(name: str, labels: int, more: Mapping[str, Any]) -> nn.Module:
-    network: nn.Module = get_model(name, weights=None, num_classes=labels, **more)
-    return network
+class _Tracer(fx.Tracer):
+    """fx's tracer, deaf to other threads: while it traces, it replaces methods of `nn.Module` for all of them."""
+
+    def __init__(self) -> None:
+        super().__init__(autowrap_modules=())  # type: ignore[arg-type]  # or it would patch modules, too
+        self._thread = threading.get_ident()
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        if threading.get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
 
 
-def _pooled(features: Tensor) -> Tensor:
+_TRACING: Final = threading.Lock()
+
+
+def _trace(network: nn.Module) -> fx.Graph:
+    with _TRACING:
+        return _Tracer().trace(network)
+
+
+def _pool(features: Tensor) -> Tensor:
     return features.mean(dim=(2, 3)) if features.ndim == 4 else features
 
 
 def fit_head(head: nn.Linear | nn.Conv2d, features: Tensor, label_ids: Tensor) -> None:
-    """Set a last layer to the multinomial logistic regression of the labels on the features, with a little decay.
+    """Set a last layer to the multinomial logistic regression of labels on features, with a little weight decay.
 
-    The features are brought to mean 0 and variance 1, so that one decay suits all networks, and this is folded back
-    into the layer. Rare labels weigh as much as they are drawn later (`drawing_shares`).
+    Features are standardised, so that one decay suits all networks, and this is folded back into the layer. Rare labels
+    weigh as much as they are drawn later (`sampling_weights`).
 
     Args:
         head: with K outputs.
@@ -200,11 +445,11 @@ def fit_head(head: nn.Linear | nn.Conv2d, features: Tensor, label_ids: Tensor) -
         label_ids: (N,) int64.
     """
     spread = features.std(dim=0, correction=0)
-    scale = spread.clamp(min=max(1e-6, 0.1 * spread.mean().item()))  # what never varied must not be blown up later
+    scale = spread.clamp(min=max(1e-6, 0.1 * spread.mean().item()))  # features that never vary must not be amplified
     center = features.mean(dim=0) if head.bias is not None else torch.zeros_like(spread)
     inputs = (features - center) / scale
-    weight, bias = _regression(inputs, label_ids, labels=head.weight.shape[0], with_bias=head.bias is not None)
-    if isinstance(head, nn.Conv2d):  # squeezenet sets what is below 0 to 0, where nothing could be learned any more
+    weight, bias = _regression(inputs, label_ids, num_labels=head.weight.shape[0], with_bias=head.bias is not None)
+    if isinstance(head, nn.Conv2d):  # squeezenet sets negative outputs to 0, where no gradient would be left
         bias = bias - functional.linear(inputs, weight, bias).min()
     with torch.no_grad():
         head.weight.copy_((weight / scale).view_as(head.weight))
@@ -212,14 +457,14 @@ def fit_head(head: nn.Linear | nn.Conv2d, features: Tensor, label_ids: Tensor) -
             head.bias.copy_(bias - (weight / scale) @ center)
 
 
-def _regression(inputs: Tensor, label_ids: Tensor, *, labels: int, with_bias: bool) -> tuple[Tensor, Tensor]:
-    """Weight (K, D) and bias (K,) of the regression on inputs (N, D), by L-BFGS from zero."""
+def _regression(inputs: Tensor, label_ids: Tensor, *, num_labels: int, with_bias: bool) -> tuple[Tensor, Tensor]:
+    """Return weight (K, D) and bias (K,) of the regression on inputs (N, D), by L-BFGS from zero."""
     count, width = inputs.shape
-    shares = drawing_shares(label_ids.cpu())
-    per_picture = torch.full((count,), 1 / count) if shares is None else shares.float()
-    per_picture = per_picture.to(inputs.device)
-    weight = torch.zeros(labels, width, device=inputs.device, requires_grad=True)
-    bias = torch.zeros(labels, device=inputs.device, requires_grad=with_bias)
+    shares = sampling_weights(label_ids.cpu())
+    per_image = torch.full((count,), 1 / count) if shares is None else shares.float()
+    per_image = per_image.to(inputs.device)
+    weight = torch.zeros(num_labels, width, device=inputs.device, requires_grad=True)
+    bias = torch.zeros(num_labels, device=inputs.device, requires_grad=with_bias)
     optimizer = torch.optim.LBFGS(
         [weight, bias] if with_bias else [weight], max_iter=200, line_search_fn="strong_wolfe", tolerance_grad=1e-5
     )
@@ -227,7 +472,7 @@ def _regression(inputs: Tensor, label_ids: Tensor, *, labels: int, with_bias: bo
     def loss() -> Tensor:
         optimizer.zero_grad()
         losses = functional.cross_entropy(functional.linear(inputs, weight, bias), label_ids, reduction="none")
-        total = (losses * per_picture).sum() + HEAD_DECAY / (2 * count) * weight.square().sum()
+        total = (losses * per_image).sum() + HEAD_DECAY / (2 * count) * weight.square().sum()
         total.backward()  # type: ignore[no-untyped-call]
         return total
 

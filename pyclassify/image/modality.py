@@ -1,0 +1,397 @@
+"""Pictures as a kind of input."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, ImageDraw
+from pydantic import TypeAdapter
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pyclassify.dedup import Duplicates, Selection, selected
+from pyclassify.device import fast_dtype
+from pyclassify.errors import ConfigError
+from pyclassify.image import explain, networks, ood
+from pyclassify.image.explain import ImageExplanation
+from pyclassify.image.features import ImageNetwork
+from pyclassify.image.ood import ImageOod
+from pyclassify.image.transform import ImageTransform, upright_size
+from pyclassify.locales import Message
+from pyclassify.manifest import Network, Ood
+from pyclassify.modality import BaselineAnswers, Corpus, Modality, OnStep, SelfTestSource, Task
+from pyclassify.training.config import IMAGE_DATASETS, IMAGE_NETWORKS, IMAGE_SIZES_PX, FitConfig, ImageConfig
+
+if TYPE_CHECKING:  # what only a training needs imports torchvision, which takes more than a second
+    from pydantic import JsonValue
+
+    from pyclassify.dataset import Examples
+    from pyclassify.image.data import Decoded
+
+DATASETS: Final = Path("data")
+"""Folder that data sets are downloaded to."""
+
+TUTORIAL_NETWORK: Final = "simple_cnn"
+"""The network of the tutorial that the project began with. It is trained as there: pictures are stretched, and neither
+augmented nor oversampled."""
+
+HALF: Final = (0.5, 0.5, 0.5)
+MEAN: Final = (0.485, 0.456, 0.406)
+STD: Final = (0.229, 0.224, 0.225)
+"""Per channel over ImageNet: close enough for any photos, and the same for every data set."""
+
+GRID: Final = 8
+"""Cells of a reading, each way."""
+
+LEVELS: Final = 1.0
+"""Largest difference of two readings of a picture, in levels of 255, on average over the grid.
+
+Decoders of JPEG differ by a level here and there, which is 0.3 on average, and 0.7 where a cell is one pixel. Another
+filter for resizing is 1.8 off; pictures that are not turned, are cut elsewhere or have swapped colours are tens off.
+"""
+
+_DRAWING_PX: Final = (96, 72)
+_ON_ITS_SIDE: Final = 6
+"""EXIF orientation of a picture that must be turned clockwise to stand upright."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadImages:
+    """Decoded pictures of a corpus, and what was chosen before they were decoded.
+
+    Args:
+        parts: for train, validation and test.
+        transform: that they were decoded with.
+        network: made before the pictures are decoded, which takes long: weights or sizes that do not fit are refused at
+            once. None where nothing will be trained.
+    """
+
+    parts: tuple[Decoded, Decoded, Decoded]
+    transform: ImageTransform
+    network: ImageNetwork | None = None
+
+
+class ImageModality(Modality):
+    """Pictures: files that are decoded to square pixels, classified by a convnet, and explained by their regions."""
+
+    kind: ClassVar[str] = "image"
+    reads: ClassVar[Literal["files", "rows"]] = "files"
+    batch_size: ClassVar[int] = 32
+
+    # Serving
+
+    def make_transform(self, settings: Mapping[str, JsonValue], files: Mapping[str, bytes]) -> ImageTransform:
+        """Make the transform of a checkpoint. Raises ConfigError or ValueError for settings that cannot work."""
+        return TypeAdapter(ImageTransform).validate_json(json.dumps(dict(settings)))
+
+    def build(self, settings: Network, *, num_labels: int) -> ImageNetwork:
+        """Make a network with random weights. Raises ConfigError for settings that cannot work."""
+        arguments: dict[str, Any] = dict(settings.arguments)
+        return networks.build(settings.name, num_labels=num_labels, **arguments)
+
+    def load_ood(self, network: nn.Module, settings: Ood, tensors: Mapping[str, Tensor]) -> ImageOod:
+        """Make the OOD detector of a checkpoint. Raises ValueError if the parts do not fit together."""
+        return ImageOod(network, settings, tensors)
+
+    def explain(
+        self,
+        network: nn.Module,
+        transform: Any,
+        item: Any,
+        tensor: Tensor,
+        *,
+        label: str,
+        label_id: int,
+        probability: float,
+        device: torch.device,
+    ) -> ImageExplanation:
+        """Attribute the log-odds of a label to the regions of a picture."""
+        size_px = upright_size(item)
+        heat = explain.attribute(network, transform, tensor, label_id, device=device)
+        return ImageExplanation(label, probability, heat, explain.seen_part(transform, size_px), size_px)
+
+    def sample(self) -> np.ndarray[Any, Any]:
+        """Return a black picture."""
+        return np.zeros((8, 8, 3), np.uint8)
+
+    def selftest_sources(self, transform: Any) -> list[SelfTestSource]:
+        """Return a drawing as PNG, and as a phone would write it: a JPEG on its side, with an EXIF tag that says so."""
+        drawing = _draw()
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = _ON_ITS_SIDE
+        upright, rotated = io.BytesIO(), io.BytesIO()
+        drawing.save(upright, "PNG", optimize=True)
+        # without subsampled colours, which every decoder enlarges in its own way
+        on_its_side = drawing.transpose(Image.Transpose.ROTATE_90)
+        on_its_side.save(rotated, "JPEG", quality=90, subsampling=0, exif=exif)
+        return [
+            SelfTestSource(name="upright_drawing", file="selftest-upright.png", content=upright.getvalue()),
+            SelfTestSource(name="rotated_drawing", file="selftest-rotated.jpg", content=rotated.getvalue()),
+        ]
+
+    def reading(self, tensor: Tensor) -> dict[str, JsonValue]:
+        """Return a digest of the pixels, and mean and contrast of each channel in GRID x GRID cells, in hexadecimal.
+
+        One level more or less changes the digest, but little in the cells.
+        """
+        pixels = tensor.double()
+        mean = functional.adaptive_avg_pool2d(pixels, GRID)
+        contrast = (functional.adaptive_avg_pool2d(pixels.square(), GRID) - mean.square()).clamp(min=0).sqrt()
+        grid = torch.stack([mean, contrast]).round().to(torch.uint8)
+        digest = hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest()[:16]
+        return {"pixels": digest, "grid": bytes(grid.flatten().tolist()).hex()}
+
+    def compare_readings(
+        self, noted: Mapping[str, JsonValue], now: Mapping[str, JsonValue]
+    ) -> tuple[bool, Message | None]:
+        """Compare two readings; answers may be compared while the pixels differ by at most LEVELS.
+
+        Raises:
+            KeyError, TypeError, ValueError: one of the two is not a reading.
+        """
+        if noted["pixels"] == now["pixels"]:
+            return True, None
+        levels = _levels_apart(noted["grid"], now["grid"])
+        if levels <= LEVELS:
+            return False, None
+        return False, Message("selftest.pixels_differ", {"levels": f"{levels:.1f}", "limit": f"{LEVELS:g}"})
+
+    # Training
+
+    def check(self, config: ImageConfig) -> None:
+        """Refuse options that cannot work, before any data is read. Raises ConfigError."""
+        choices = {"size_px": IMAGE_SIZES_PX, "dataset": IMAGE_DATASETS}
+        for option, known in choices.items():
+            value = getattr(config, option)
+            if value is not None and value not in known:
+                raise ConfigError("option_unknown", option=option, known=list(map(str, known)), value=repr(value))
+        networks.check_name(config.network)
+        if config.network not in IMAGE_NETWORKS:
+            from pyclassify.image import pretrained
+
+            pretrained.preset(config.network, config.size_px)
+        elif config.weights is not None:
+            raise ConfigError("weights_need_torchvision", network=config.network)
+
+    def read(self, config: ImageConfig, *, inspect_only: bool = False, on_step: OnStep | None = None) -> Corpus[Path]:
+        """Locate, download if asked for, split and decode the data. Raises DataError or ConfigError."""
+        from pyclassify.image import data, dedup
+
+        if config.dataset is not None:
+            from pyclassify.image.datasets import fetch
+
+            root = fetch(config.dataset, DATASETS)
+        else:
+            assert config.data is not None  # see `TrainingConfig`
+            root = config.data
+        fractions = {"validation_fraction": config.validation_fraction, "test_fraction": config.test_fraction}
+        splits = data.read_splits(root, **fractions, seed=config.seed)
+        splits = replace(splits, name=config.data_name or splits.name)
+        network = None
+        if inspect_only:
+            transform = ImageTransform(size_px=dedup.SIDE_PX)
+        else:
+            transform = _make_transform(config, splits.train)
+            network = _make_network(config, len(splits.labels), transform.size_px)
+
+        done, total = 0, sum(map(len, splits.parts.values()))
+
+        def on_image() -> None:
+            nonlocal done
+            done += 1
+            if on_step:
+                on_step("reading", done, total)
+
+        train, validation, test = (data.decode(part, transform, on_image=on_image) for part in splits.parts.values())
+        unreadable = [skipped for part in (train, validation, test) for skipped in part.skipped]
+        splits = replace(
+            splits,
+            train=train.examples,
+            validation=validation.examples,
+            test=test.examples,
+            skipped=(*splits.skipped, *unreadable),
+        )
+        data.check_readable(splits, unreadable)
+        decoded = ReadImages(parts=(train, validation, test), transform=transform, network=network)
+        return Corpus(splits=splits, root=root, decoded=decoded)
+
+    def find_duplicates(self, corpus: Corpus[Path], *, on_step: OnStep | None = None) -> Duplicates:
+        """Find copies by equal pixels, and near-duplicates by a perceptual hash."""
+        from pyclassify.image import dedup
+
+        on_image = (lambda done, total: on_step("comparing", done, total)) if on_step else None
+        return dedup.find([part.pixels for part in corpus.decoded.parts], on_image=on_image)
+
+    def select(self, corpus: Corpus[Path], selection: Selection) -> Corpus[Path]:
+        """Return the corpus with the pictures that a selection gives to each split."""
+        from pyclassify.image import dedup
+
+        train, validation, test = selected(corpus.splits, selection)
+        decoded = replace(corpus.decoded, parts=dedup.regroup(corpus.decoded.parts, selection))
+        splits = replace(corpus.splits, train=train, validation=validation, test=test)
+        return replace(corpus, splits=splits, decoded=decoded)
+
+    def sizes(self, corpus: Corpus[Path]) -> dict[str, Sequence[int]]:
+        """Measure width and height of every picture, in pixels."""
+        from pyclassify.image.data import stored_sizes
+
+        paths = [path for part in corpus.splits.parts.values() for path in part.items]
+        widths, heights = zip(*stored_sizes(paths), strict=True)
+        return {"width_px": widths, "height_px": heights}
+
+    def item_name(self, corpus: Corpus[Path], item: Path) -> str:
+        """Return the path of a picture below the folder of the data set."""
+        return str(item.relative_to(corpus.root))
+
+    def mistake_name(self, item: Path, position: int) -> str:
+        """Return the folder and file of a picture."""
+        return "/".join(item.parts[-2:])
+
+    def prepare(self, config: ImageConfig, corpus: Corpus[Path], device: torch.device) -> Task:
+        """Choose settings for the data and make the batches; the network was made when the data was read."""
+        from pyclassify.image import data
+
+        transform, network = corpus.decoded.transform, corpus.decoded.network
+        num_examples = len(corpus.splits.train)
+        fit = _fit_config(config, num_examples, transform.size_px, device)
+        train, validation, test = corpus.decoded.parts
+        batches = partial(data.ImageBatches, transform=transform, batch_size=fit.batch_size, device=device)
+        if config.network == TUTORIAL_NETWORK:
+            train_batches = batches(train)
+        else:
+            augmentation = data.choose_augmentation(
+                transform.size_px, num_examples=num_examples, epochs=fit.epochs, mirror=config.mirror
+            )
+            train_batches = batches(train, augmentation=augmentation, oversample=True)
+        return Task(
+            network=network.to(memory_format=torch.channels_last),
+            settings=Network(name=config.network, arguments={"size_px": transform.size_px}),
+            transform=transform,
+            train=train_batches,
+            validation=batches(validation),
+            test=batches(test),
+            fit=fit,
+            variant=_variant(config),
+            remarks=_remarks(config, is_oversampled=train_batches.is_oversampled),
+        )
+
+    def fit_ood(self, network: nn.Module, task: Task) -> tuple[Ood, dict[str, Tensor]]:
+        """Fit the OOD detector: statistics of maps on training data, scales and threshold on validation data."""
+        assert isinstance(network, ImageNetwork)
+        return ood.fit(network, task.train, task.validation)
+
+    def fit_baseline(self, corpus: Corpus[Path], task: Task) -> BaselineAnswers:
+        """Train a logistic regression on small versions of the same pictures and answer the test data."""
+        return BaselineAnswers(
+            name="linear_pixels",
+            fields={"side_px": str(networks.BASELINE_SIDE_PX)},
+            label_ids=networks.fit_baseline(task.train, task.test),
+        )
+
+
+def _levels_apart(noted: Any, now: Any) -> float:
+    """Return the mean difference of two grids in levels of 255, of their means or, if larger, of their contrasts."""
+    one, other = bytes.fromhex(noted), bytes.fromhex(now)
+    if len(one) != len(other):
+        raise ValueError(f"a grid of {len(one)} numbers")
+    differences = torch.tensor([abs(a - b) for a, b in zip(one, other, strict=True)], dtype=torch.float32)
+    return float(differences.view(2, -1).mean(dim=1).max())
+
+
+def _draw() -> Image.Image:
+    """Draw a picture without symmetries and with fine lines, so that turning, mirroring and blurring show."""
+    width, height = _DRAWING_PX
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    sky = np.stack([90 + y, 140 + y // 2, 220 - x // 3], axis=2)
+    image = Image.fromarray(sky.astype(np.uint8))
+    pen = ImageDraw.Draw(image)
+    pen.rectangle((0, 50, 95, 71), fill=(60, 120, 50))
+    pen.ellipse((8, 6, 26, 24), fill=(250, 220, 60))
+    pen.polygon([(40, 34), (58, 14), (76, 34)], fill=(170, 40, 40))
+    pen.rectangle((44, 34, 72, 60), fill=(230, 210, 180))
+    pen.rectangle((48, 44, 56, 60), fill=(80, 50, 30))
+    for left in range(0, 40, 3):
+        pen.line((left, 54, left, 70), fill=(240, 240, 240))
+    for top in range(2, 70, 4):
+        pen.line((80, top, 94, top + 3), fill=(20, 20, 60))
+    return image
+
+
+def _weights_source(config: ImageConfig) -> str:
+    """Return where the network's first weights come from: "default", "none" or a path."""
+    return "none" if config.network in IMAGE_NETWORKS else config.weights or "default"
+
+
+def _make_transform(config: ImageConfig, examples: Examples[Path]) -> ImageTransform:
+    if config.network == TUTORIAL_NETWORK:
+        return ImageTransform(size_px=config.size_px or 32, mean=HALF, std=HALF, fit="stretch")
+    if config.network not in IMAGE_NETWORKS:
+        from pyclassify.image.pretrained import preset
+
+        return preset(config.network, config.size_px)
+    from pyclassify.image.data import choose_size_px
+
+    return ImageTransform(size_px=config.size_px or choose_size_px(examples), mean=MEAN, std=STD)
+
+
+def _make_network(config: ImageConfig, num_labels: int, size_px: int) -> ImageNetwork:
+    """Make the network with its first weights. Raises ConfigError or DataError if something does not fit."""
+    source, weights = _weights_source(config), None
+    if source != "none" and not (config.resume or config.measure_only):  # those bring weights of their own
+        from pyclassify.image.pretrained import read_weights
+
+        weights = read_weights(config.network, source)
+    torch.manual_seed(config.seed)
+    network = networks.build(config.network, num_labels=num_labels, size_px=size_px)
+    if config.size_px is not None:
+        networks.check_size(network, size_px)
+    if source != "none":
+        from pyclassify.image.pretrained import Pretrained
+
+        assert isinstance(network, Pretrained)
+        network.adapt(weights)
+    return network
+
+
+def _fit_config(config: ImageConfig, num_examples: int, size_px: int, device: torch.device) -> FitConfig:
+    """Return the defaults of the network with the options that were given."""
+    if config.network in IMAGE_NETWORKS:
+        settings = networks.fit_defaults(config.network, num_examples=num_examples)
+    else:
+        from pyclassify.image import pretrained
+
+        is_adapted = _weights_source(config) != "none"
+        settings = pretrained.fit_defaults(num_examples=num_examples, size_px=size_px, is_adapted=is_adapted)
+    for name in ("epochs", "minutes", "batch_size", "learning_rate", "patience"):
+        if getattr(config, name) is not None:
+            settings[name] = getattr(config, name)
+    precision = str(fast_dtype(device)).removeprefix("torch.") if config.precision == "auto" else config.precision
+    return FitConfig(**settings, seed=config.seed, precision=precision, compile=config.compile)
+
+
+def _variant(config: ImageConfig) -> dict[str, Any]:
+    source = _weights_source(config)
+    mirror = {} if config.mirror else {"mirror": False}
+    return mirror if source == "none" else {**mirror, "weights": source}
+
+
+def _remarks(config: ImageConfig, *, is_oversampled: bool) -> tuple[str, ...]:
+    """Return sentences on the training that whoever starts it and whoever reads the card should know."""
+    remarks = []
+    source = _weights_source(config)
+    if source != "none":
+        from pyclassify.image.pretrained import origin
+
+        remarks.append(origin(config.network, source))
+    if is_oversampled:
+        remarks.append(Message("notes.rare_labels_oversampled"))
+    return tuple(remark.text() for remark in remarks)

@@ -1,0 +1,209 @@
+"""Out-of-distribution detection for pictures.
+
+Two views are of the network's answer: its energy, and the size of the features that the last layer sees, which shrink
+where nothing familiar is in the picture. The others are of the surface: at a few layers from the first on, the mean and
+the spread of each map, and how far these are from those of training pictures (Mahalanobis distance, as in Lee et al.
+2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples"); too near, as for an even colour, is as
+unusual as too far. For noise, flat colours and pages of text they tell more than the network's answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pyclassify.dataset import Batches
+from pyclassify.image.features import ImageNetwork
+from pyclassify.manifest import Ood, Section
+from pyclassify.ood import Scale, View, checked_tensor, device_of, energy, fit_scale
+
+LAYERS: Final = 4
+"""Layers that the surface is seen at: the first, and those after a quarter, a half and three quarters of the rest."""
+
+DIRECTIONS: Final = 32
+"""Directions in which the statistics of a layer vary most over the training pictures."""
+
+MAX_STATISTICS: Final = 2048
+"""Of more statistics, neighbours are averaged, so that the tensors of any network stay below 600 kB."""
+
+TRAINING_SAMPLES: Final = 5_000
+VALIDATION_SAMPLES: Final = 10_000
+
+
+class Settings(Section):
+    """Settings of the detector in the manifest.
+
+    Args:
+        layers: names of the layers that the surface is seen at.
+        head: name of the last layer.
+    """
+
+    layers: list[str]
+    head: str
+
+
+class ImageOod:
+    """Answers, and scores how unlike the training pictures each picture is; implements `modality.OodDetector`.
+
+    Any number of threads may use it at once. Make it when the network is where it will run.
+
+    Args:
+        network: the one that `fit` was given, in evaluation mode.
+        settings: from `fit`.
+        tensors: from `fit`.
+
+    Raises:
+        ValueError: the parts do not fit together.
+    """
+
+    def __init__(self, network: nn.Module, settings: Ood, tensors: Mapping[str, Tensor]) -> None:
+        if not isinstance(network, ImageNetwork):
+            raise ValueError(f"a {type(network).__name__} is not a network for pictures")
+        here = {name: tensor.to(device_of(network)) for name, tensor in tensors.items()}
+        own = Settings.model_validate(settings.settings)
+        if own.head != network.head_name:
+            raise ValueError(f"the last layer is {network.head_name!r}, not {own.head!r}")
+        self._measures = _Measures(network, own.layers, here)
+        self._scale = Scale(settings.threshold, settings.views, here, self._measures.views)
+        self.threshold: float = settings.threshold
+        self.views: Sequence[str] = settings.views
+
+    @torch.inference_mode()
+    def answer(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (N, K) and OOD scores (N,) of pictures (N, 3, H, W)."""
+        logits, values = self._measures(*inputs)
+        return logits, self._scale(values.tolist())
+
+    @torch.inference_mode()
+    def surprises(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (N, K) and the surprise of each view (N, V) of pictures (N, 3, H, W)."""
+        logits, values = self._measures(*inputs)
+        return logits, torch.tensor(self._scale.surprises(values.tolist()))
+
+
+def fit(network: ImageNetwork, train: Batches, validation: Batches) -> tuple[Ood, dict[str, Tensor]]:
+    """Fit the detector of a trained network.
+
+    Args:
+        network: logits (N, K) = network(images); set to evaluation mode.
+        train: training pictures, of which TRAINING_SAMPLES are measured.
+        validation: pictures that the network was not trained on, for scales and threshold.
+
+    Returns:
+        Settings and small tensors for `ImageOod`.
+    """
+    network.eval()
+    layers = _choose_layers(network, next(_samples(train, 2, device_of(network))))
+    tensors: dict[str, Tensor] = {}
+    for name, statistics in _measure_statistics(network, layers, train).items():
+        tensors |= {f"{name}.{part}": tensor for part, tensor in _main_directions(statistics).items()}
+    measures = _Measures(network, layers, tensors)
+    with torch.inference_mode():
+        batches = _samples(validation, VALIDATION_SAMPLES, device_of(network))
+        values = torch.cat([measures(images)[1] for images in batches]).tolist()
+    threshold, knots = fit_scale(values, measures.views)
+    settings = Ood(
+        threshold=threshold,
+        views=[view.name for view in measures.views],
+        num_examples=len(values),
+        settings=Settings(layers=layers, head=network.head_name).model_dump(),
+    )
+    return settings, {**{name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, **knots}
+
+
+class _Measures:
+    """The value of each view for each picture."""
+
+    def __init__(self, network: ImageNetwork, layers: Sequence[str], tensors: Mapping[str, Tensor]) -> None:
+        self._layers = [_Layer(network, name, tensors) for name in layers]
+        self._extract = network.extractor(layers)
+        surface = [View(name=name, is_surface=True, is_two_sided=True) for name in layers]
+        self.views = [View(name="energy", is_surface=False), View(name="size", is_surface=False), *surface]
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (N, K) and values (N, V)."""
+        features = self._extract(images)
+        size = torch.linalg.vector_norm(features.pooled.flatten(1).float(), dim=1)
+        distances = [layer.distance(features.maps) for layer in self._layers]
+        return features.logits, torch.stack([energy(features.logits), -size, *distances], dim=1)
+
+
+class _Layer:
+    """The distance of a layer's statistics from those of the training pictures."""
+
+    def __init__(self, network: ImageNetwork, name: str, tensors: Mapping[str, Tensor]) -> None:
+        self._name, self._module = name, dict(network.named_modules()).get(name)
+        outputs = getattr(self._module, "out_channels", None) or getattr(self._module, "out_features", None)
+        if not isinstance(outputs, int) or name == network.head_name:
+            raise ValueError(f"the network has no layer {name!r} with statistics")
+        count = min(2 * outputs, MAX_STATISTICS)
+        center = checked_tensor(tensors, f"{name}.center", (count,)).float()
+        scale = checked_tensor(tensors, f"{name}.scale", (count,)).float()
+        stored = tensors.get(f"{name}.directions")
+        width = stored.shape[1] if stored is not None and stored.ndim == 2 else 0
+        self._directions = scale.unsqueeze(1) * checked_tensor(tensors, f"{name}.directions", (count, width)).float()
+        self._center = center @ self._directions
+        self._width = max(1, width)
+
+    def distance(self, maps: Mapping[str, Tensor]) -> Tensor:
+        """Return the logarithm of the mean squared distance along the main directions, (N,)."""
+        statistics = _statistics(maps[self._name], is_linear=isinstance(self._module, nn.Linear))
+        squares = (statistics @ self._directions - self._center).square().sum(dim=1)
+        return (squares / self._width + 1e-6).log()
+
+
+def _statistics(maps: Tensor, *, is_linear: bool) -> Tensor:
+    """Return mean and spread of each map, (N, S), of (N, C, H, W) or, from a linear layer, (N, ..., C)."""
+    maps = maps.float()
+    places = tuple(range(1, maps.ndim - 1)) if is_linear else tuple(range(2, maps.ndim))
+    mean = maps.mean(dim=places) if places else maps
+    # torch.var would copy maps whose channels come last, at ten times the cost
+    square = (maps * maps).mean(dim=places) if places else maps * maps
+    statistics = torch.cat([mean, (square - mean * mean).clamp(min=0).sqrt()], dim=1)
+    if statistics.shape[1] <= MAX_STATISTICS:
+        return statistics
+    return functional.adaptive_avg_pool1d(statistics, MAX_STATISTICS)
+
+
+def _samples(batches: Batches, most: int, device: torch.device) -> Iterator[Tensor]:
+    """Iterate over about `most` pictures, spread over all batches, without augmentation."""
+    share = min(1.0, most / batches.num_examples)
+    for (images,), label_ids in batches.epoch():
+        yield images[: max(1, round(share * len(label_ids)))].to(device)
+
+
+@torch.inference_mode()
+def _choose_layers(network: ImageNetwork, images: Tensor) -> list[str]:
+    """Return the names of the layers to look at, in the order in which they run."""
+    # a layer that works on parts of pictures, such as windows, has another first size
+    names = [name for name, maps in network.extractor()(images).maps.items() if len(maps) == len(images)]
+    positions = {round(step * (len(names) - 1) / LAYERS) for step in range(LAYERS)} if names else set()
+    return [names[position] for position in sorted(positions)]
+
+
+@torch.inference_mode()
+def _measure_statistics(network: ImageNetwork, layers: Sequence[str], train: Batches) -> dict[str, Tensor]:
+    """Return the statistics (N, S) of each layer."""
+    modules, extract = dict(network.named_modules()), network.extractor(layers)
+    rows: dict[str, list[Tensor]] = {name: [] for name in layers}
+    for images in _samples(train, TRAINING_SAMPLES, device_of(network)):
+        maps = extract(images).maps
+        for name in layers:
+            rows[name].append(_statistics(maps[name], is_linear=isinstance(modules[name], nn.Linear)))
+    return {name: torch.cat(parts) for name, parts in rows.items()}
+
+
+def _main_directions(statistics: Tensor) -> dict[str, Tensor]:
+    """Return the mean of (N, S), 1 over the spread, and the directions of largest variance, scaled to variance 1."""
+    center, spread = statistics.mean(dim=0), statistics.std(dim=0, correction=0)
+    scale = 1 / spread.clamp(min=max(1e-6, 1e-2 * spread.mean().item()))
+    inputs = ((statistics - center) * scale).double()
+    variances, directions = torch.linalg.eigh(inputs.T @ inputs / len(inputs))
+    width = max(1, min(DIRECTIONS, len(center), len(inputs) // 8))
+    variances, directions = variances[-width:], directions[:, -width:]
+    lengths = variances.clamp(min=max(1e-6, 1e-4 * variances[-1].item())).rsqrt()
+    return {"center": center, "scale": scale, "directions": (directions * lengths).half()}
