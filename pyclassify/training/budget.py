@@ -1,215 +1,189 @@
-"""How many epochs fit into a wall-clock budget, and which part of the schedule the next one runs through."""
+"""Planning of epochs by a wall-clock budget: arithmetic on seconds, steps and the progress of the schedule."""
 
 from __future__ import annotations
 
-import copy
 import math
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
-from torch import Tensor
+from pyclassify import locales
+from pyclassify.locales import Message
+from pyclassify.training.config import MAX_EPOCHS_FACTOR, FitConfig
 
-from pyclassify.examples import Batches
-from pyclassify.training.config import MOST_EPOCHS, EpochResult, TrainConfig
-from pyclassify.training.inference import evaluate, to_device
-from pyclassify.training.passes import Plan, seeded, take_step
-from pyclassify.training.state import Run, Tunes, start
+if TYPE_CHECKING:
+    from pyclassify.manifest import Epoch
 
-TOLERANCE = 0.05
+TOLERANCE: Final = 0.05
 """Share of the budget that may be missed for the sake of whole epochs."""
 
-LEAST_EPOCH = 0.02
-"""Share of an epoch that is run even where no time is left, so that the schedule comes to its end."""
+MIN_EPOCH: Final = 0.02
+"""Share of an epoch that runs even without any time left, so that the schedule comes to its end."""
 
-SURE = 0.1
-"""Share of its time that an epoch has to run before its own pace is believed."""
-
-WARM_UP, TRIES = 3, 12
-"""Steps of the trial that are left out, as a device's first ones are slow, and those that are timed."""
-
-TRIAL = 0.03
-"""Share of the budget after which the trial makes do with the steps that it has."""
+RELIABLE_AFTER: Final = 0.1
+"""Share of its time after which the pace of the running epoch is trusted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """Seconds per step, and per look at the validation data."""
+    """Seconds per training step, and per evaluation of the validation data."""
 
     step_s: float
     validation_s: float
 
-    def epoch_s(self, batches: int) -> float:
-        """Seconds of an epoch with this many steps."""
-        return batches * self.step_s + self.validation_s
+    def epoch_s(self, num_batches: int) -> float:
+        """Return the seconds of an epoch with so many steps."""
+        return num_batches * self.step_s + self.validation_s
 
 
-def plan_epoch(run: Run, config: TrainConfig, train: Batches, pace: Pace | None) -> Plan:
-    """The next epoch.
-
-    Without a budget the epochs share the schedule equally. With one, what is left of the schedule is spread over the
-    steps that still fit, by the pace of the epochs so far; where the last of them is no whole epoch by more than
-    TOLERANCE, it is cut.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One epoch: its number, its steps, and the part of the schedule that it runs through.
 
     Args:
-        run: where the training stands.
-        config: with the budget.
-        train: the training batches.
-        pace: an estimate for the first epoch.
+        epoch: its number, from 1.
+        epochs: how many there will be.
+        num_batches: steps of this epoch.
+        start: progress of the schedule before the first step, from 0.
+        end: progress after the last step, up to 1.
+        per_step: progress of one step, which bends the schedule of a training with few steps; 0 in long ones.
     """
-    done, batches = len(run.results), len(train)
-    if not config.minutes or pace is None:
-        return Plan(
-            epoch=done + 1,
-            epochs=config.epochs,
-            batches=batches,
-            start=done / config.epochs,
-            end=(done + 1) / config.epochs,
-            per_step=1 / (config.epochs * batches),
-        )
-    count = _steps_that_fit(pace, batches, _left_s(run, config), slack_s=TOLERANCE * 60 * config.minutes)
-    count = max(1, min(count, (MOST_EPOCHS * config.epochs - done) * batches))
-    share = min(1.0, batches / count)
-    return Plan(
-        epoch=done + 1,
-        epochs=done + math.ceil(count / batches),
-        batches=min(batches, count),
-        start=run.progress,
-        end=1.0 if count <= batches else run.progress + (1 - run.progress) * share,
-        per_step=0.0 if done else 1 / count,
-    )
 
+    epoch: int
+    epochs: int
+    num_batches: int
+    start: float
+    end: float
+    per_step: float
 
-def _left_s(run: Run, config: TrainConfig) -> float:
-    return 60 * config.minutes - run.other_s - sum(each.duration_s for each in run.results)
+    def progress(self, batch: int) -> float:
+        """Return the progress of the schedule before a step of this epoch, counted from 0."""
+        return self.start + (self.end - self.start) * batch / self.num_batches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadline:
-    """When the steps of an epoch must be over.
+    """Time by which the steps of an epoch must be over.
 
     Args:
         steps_s: seconds that they may take.
-        validation_s: seconds of another epoch's validation, without which there is no time for another epoch.
-        slack_s: seconds by which the last epoch may miss it.
-        most_batches: steps of a whole epoch.
+        validation_s: seconds of an evaluation; another epoch needs at least as much.
+        slack_s: seconds by which the last epoch may miss the deadline.
+        max_batches: steps of a whole epoch.
     """
 
     steps_s: float
     validation_s: float
     slack_s: float
-    most_batches: int
+    max_batches: int
 
-    def kept(self, plan: Plan, batch: int, elapsed_s: float) -> Plan:
-        """The plan of the running epoch after some of its steps, changed where it would miss the deadline.
+    def revise(self, plan: Plan, batch: int, elapsed_s: float) -> Plan:
+        """Return the plan of the running epoch, changed if it would miss the deadline.
 
-        The last epoch gets shorter or longer, and one before it becomes the last where it alone would take too long;
-        the schedule goes on from where it stands and comes to its end.
+        The last epoch becomes shorter or longer. An earlier epoch becomes the last if it would take all the time
+        alone. Either way the schedule continues from where it is and comes to its end.
+
+        Args:
+            plan: of the running epoch.
+            batch: steps that were taken.
+            elapsed_s: seconds that they took.
         """
-        if batch >= plan.batches or elapsed_s < SURE * self.steps_s:
+        if batch >= plan.num_batches or elapsed_s < RELIABLE_AFTER * self.steps_s:
             return plan
         step_s = elapsed_s / batch
-        late_s = step_s * plan.batches - self.steps_s
+        late_s = step_s * plan.num_batches - self.steps_s
         in_time = -self.slack_s <= late_s <= self.slack_s if plan.end == 1 else late_s <= -self.validation_s
         if in_time:
             return plan
-        least = max(1, int(LEAST_EPOCH * self.most_batches))
-        count = min(self.most_batches, batch + max(least, int((self.steps_s - elapsed_s) / step_s)))
+        at_least = max(1, int(MIN_EPOCH * self.max_batches))
+        count = min(self.max_batches, batch + max(at_least, int((self.steps_s - elapsed_s) / step_s)))
         slope = (1 - plan.progress(batch)) / (count - batch)
-        return replace(plan, epochs=plan.epoch, batches=count, start=1 - slope * count, end=1.0)
+        return replace(plan, epochs=plan.epoch, num_batches=count, start=1 - slope * count, end=1.0)
 
 
-def deadline(run: Run, config: TrainConfig, train: Batches, pace: Pace | None) -> Deadline | None:
-    """When the steps of the next epoch must be over at the latest; none without a budget."""
+def plan_epoch(
+    config: FitConfig, *, epochs_done: int, progress: float, left_s: float, num_batches: int, pace: Pace | None
+) -> Plan:
+    """Plan the next epoch.
+
+    Without a budget the epochs share the schedule equally. With one, the rest of the schedule is spread over the steps
+    that still fit. An epoch is cut if whole epochs would miss the budget by more than TOLERANCE.
+
+    Args:
+        config: of the training.
+        epochs_done: finished epochs.
+        progress: of the schedule, from 0 to 1.
+        left_s: seconds left of the budget.
+        num_batches: steps of a whole epoch.
+        pace: measured or estimated; None without a budget.
+    """
     if not config.minutes or pace is None:
-        return None
-    return Deadline(
-        steps_s=max(0.0, _left_s(run, config) - pace.validation_s),
-        validation_s=pace.validation_s,
-        slack_s=TOLERANCE * 60 * config.minutes,
-        most_batches=len(train),
+        return Plan(
+            epoch=epochs_done + 1,
+            epochs=config.epochs,
+            num_batches=num_batches,
+            start=epochs_done / config.epochs,
+            end=(epochs_done + 1) / config.epochs,
+            per_step=1 / (config.epochs * num_batches),
+        )
+    count = _steps_that_fit(pace, num_batches, left_s, slack_s=TOLERANCE * 60 * config.minutes)
+    count = max(1, min(count, (MAX_EPOCHS_FACTOR * config.epochs - epochs_done) * num_batches))
+    share = min(1.0, num_batches / count)
+    return Plan(
+        epoch=epochs_done + 1,
+        epochs=epochs_done + math.ceil(count / num_batches),
+        num_batches=min(num_batches, count),
+        start=progress,
+        end=1.0 if count <= num_batches else progress + (1 - progress) * share,
+        per_step=0.0 if epochs_done else 1 / count,
     )
 
 
-def _steps_that_fit(pace: Pace, batches: int, left_s: float, *, slack_s: float) -> int:
-    epoch_s = pace.epoch_s(batches)
+def deadline(config: FitConfig, *, left_s: float, num_batches: int, pace: Pace | None) -> Deadline | None:
+    """Return the deadline of the next epoch; None without a budget. The arguments are those of `plan_epoch`."""
+    if not config.minutes or pace is None:
+        return None
+    return Deadline(
+        steps_s=max(0.0, left_s - pace.validation_s),
+        validation_s=pace.validation_s,
+        slack_s=TOLERANCE * 60 * config.minutes,
+        max_batches=num_batches,
+    )
+
+
+def _steps_that_fit(pace: Pace, num_batches: int, left_s: float, *, slack_s: float) -> int:
+    epoch_s = pace.epoch_s(num_batches)
     whole, rest_s = divmod(max(0.0, left_s), epoch_s)
     nearest = max(1, round(left_s / epoch_s))
     if abs(nearest * epoch_s - left_s) <= slack_s:
-        return nearest * batches
+        return nearest * num_batches
     cut = max(0.0, (rest_s - pace.validation_s) / pace.step_s)
-    return int(max(whole * batches + cut, LEAST_EPOCH * batches))
+    return int(max(whole * num_batches + cut, MIN_EPOCH * num_batches))
 
 
-def measured_pace(results: Sequence[EpochResult], train: Batches) -> Pace:
-    """The pace of the last three epochs, without the first, which is slow on many devices, where there are others."""
-    recent = results[1:][-3:] or results
-    train_s = statistics.fmean(train.examples / each.examples_per_s for each in recent)
-    whole_s = statistics.fmean(each.duration_s for each in recent)
-    return Pace(step_s=max(1e-9, train_s / len(train)), validation_s=max(0.0, whole_s - train_s))
+def measured_pace(epochs: Sequence[Epoch], *, num_examples: int, num_batches: int) -> Pace:
+    """Return the mean pace of the last three epochs, without the first one, which is slow on many devices.
+
+    Args:
+        epochs: finished epochs, at least one.
+        num_examples: training examples.
+        num_batches: steps of a whole epoch.
+    """
+    recent = epochs[1:][-3:] or epochs
+    train_s = statistics.fmean(num_examples / epoch.examples_per_s for epoch in recent)
+    whole_s = statistics.fmean(epoch.duration_s for epoch in recent)
+    return Pace(step_s=max(1e-9, train_s / num_batches), validation_s=max(0.0, whole_s - train_s))
 
 
-def tried_pace(run: Run, train: Batches, validation: Batches, config: TrainConfig, clock: Callable[[], float]) -> Pace:
-    """The pace of a few steps and validation batches, on a copy that is thrown away; no random state is changed."""
-    return seeded(config.seed, lambda: _tried_pace(run, train, validation, config, clock))
-
-
-def _tried_pace(run: Run, train: Batches, validation: Batches, config: TrainConfig, clock: Callable[[], float]) -> Pace:
-    trial = start(copy.deepcopy(run.model), config)
-    trial.model.train()
-    device = next(trial.model.parameters()).device
-    seconds: list[float] = []
-    began = clock()
-    for batch in _First(train, WARM_UP + TRIES).epoch(config.seed):
-        loss, _ = take_step(trial, *to_device(batch, device), config)
-        loss.item()  # waits for the device
-        seconds.append(clock() - began)
-        began = clock()
-        if config.minutes and len(seconds) > 1 and sum(seconds) > TRIAL * 60 * config.minutes:
-            break
-    few = _First(validation, 1)
-    if len(seconds) > WARM_UP:
-        evaluate(trial.evaluated, few, precision=config.precision)
-        few = _First(validation, WARM_UP)
-    began = clock()
-    if isinstance(trial.evaluated, Tunes):
-        trial.evaluated.tune(few)
-    evaluate(trial.evaluated, few, precision=config.precision)
-    validation_s = (clock() - began) * len(validation) / len(few)
-    timed = seconds[min(WARM_UP, len(seconds) // 2) :]
-    return Pace(step_s=max(1e-9, statistics.median(timed)), validation_s=validation_s)
-
-
-@dataclass(frozen=True, slots=True)
-class _First:
-    """The first few batches of a shuffled pass; honours `examples.Batches`."""
-
-    batches: Batches
-    most: int
-
-    @property
-    def examples(self) -> int:
-        return min(self.batches.examples, sum(len(label_ids) for _, label_ids in self.epoch()))
-
-    def __len__(self) -> int:
-        return min(self.most, len(self.batches))
-
-    def epoch(self, seed: int | None = None) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-        # shuffled in any case: sorted texts would begin with the shortest
-        for _, batch in zip(range(len(self)), self.batches.epoch(seed or 0), strict=False):
-            yield batch
-
-
-def explanation(plan: Plan, config: TrainConfig, train: Batches, pace: Pace) -> str:
-    """What a budget comes to, in a sentence, before the first epoch."""
-    time = f"{config.minutes:g} {'minute' if config.minutes == 1 else 'minutes'}"
-    epoch_minutes = pace.epoch_s(len(train)) / 60
-    if plan.epochs == 1 and plan.batches < len(train):
-        return (
-            f"one epoch would take about {epoch_minutes:.1f} minutes, so only {plan.batches:,} of its {len(train):,}"
-            f" batches are run in {time}."
-        )
-    if plan.epochs >= MOST_EPOCHS * config.epochs:
-        spent = plan.epochs * epoch_minutes
-        return f"{plan.epochs} epochs are planned, the most for these data, in about {spent:.1f} of {time}."
-    return f"about {plan.epochs} {'epoch' if plan.epochs == 1 else 'epochs'} are planned in {time}."
+def describe(plan: Plan, config: FitConfig, *, num_batches: int, pace: Pace) -> Message:
+    """Return a sentence on what a budget amounts to, for the time before the first epoch."""
+    minutes = f"{config.minutes:g}"
+    epoch_minutes = pace.epoch_s(num_batches) / 60
+    if plan.epochs == 1 and plan.num_batches < num_batches:
+        fields = {"epoch_minutes": locales.number(epoch_minutes, digits=1), "minutes": minutes}
+        return Message("notes.budget_part", {**fields, "batches": plan.num_batches, "all_batches": num_batches})
+    if plan.epochs >= MAX_EPOCHS_FACTOR * config.epochs:
+        spent = locales.number(plan.epochs * epoch_minutes, digits=1)
+        return Message("notes.budget_maximum", {"count": plan.epochs, "spent": spent, "minutes": minutes})
+    return Message("notes.budget_planned", {"count": plan.epochs, "minutes": minutes})
