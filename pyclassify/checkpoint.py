@@ -1,138 +1,151 @@
-"""One folder, on disk or on the Hub, to and from weights and all that is needed to use them.
+"""Checkpoints: a folder, on disk or on the Hub, that holds a network and everything that is needed to use it.
 
-A checkpoint holds plain data only: `config.json`, `model.safetensors`, for text `vocab.txt`, for pictures two that it
-tests itself with (see `selftest`), and `README.md` for people, with pictures beside it. Loading never unpickles and
-runs no code of the folder. Each file but the card and its pictures, which their owner may edit, is listed with its
-SHA-256 in `config.json`; one that does not match is refused.
+A checkpoint holds plain data only: the manifest `config.json`, `model.safetensors`, files of its kind such as
+`vocab.txt`, `ood.safetensors`, the inputs of the self-test, and for people the card `README.md` with its figures.
+Loading never unpickles and runs no code of the folder. The manifest holds its own SHA-256 and that of each other file
+that answers depend on; one that does not match is refused. Card and figures may be edited.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import safetensors.torch
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from pyclassify import hub, selftest
-from pyclassify.errors import WAY_OUT, CheckpointError, ConfigError, PyClassifyError
-from pyclassify.evaluation import Trust
-from pyclassify.folder import replace_files, write_folder
-from pyclassify.image import models as image_models
-from pyclassify.image.transform import ImageTransform
-from pyclassify.text import models as text_models
-from pyclassify.text.transform import TextTransform
+from pyclassify import modality, selftest
+from pyclassify.errors import CheckpointError, ConfigError, PyClassifyError
+from pyclassify.manifest import FORMAT, Manifest, digest
+from pyclassify.modality import Modality, OodDetector, Transform
+from pyclassify.ood import device_of
 
-FORMAT = 1
-CONFIG, WEIGHTS, VOCABULARY, CARD = "config.json", "model.safetensors", "vocab.txt", "README.md"
-KNOWN = "known.safetensors"
-KINDS = ("image", "text")
-FILES = (CONFIG, WEIGHTS, VOCABULARY, KNOWN, CARD, selftest.FILES)
+CONFIG: Final = "config.json"
+WEIGHTS: Final = "model.safetensors"
+OOD: Final = "ood.safetensors"
+CARD: Final = "README.md"
 
-Transform = ImageTransform | TextTransform
+_DOWNLOADED: Final = (CONFIG, WEIGHTS, OOD, CARD, selftest.FILES, "*.txt")
+"""Patterns of the files that are fetched from the Hub; a kind's own files, such as a vocabulary, are texts."""
+_HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_BAD_CONTENT: Final = (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError)
+"""Raised by constructors for settings that cannot work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A trained network with all that is needed to use it.
+    """A trained network with everything that is needed to use it.
 
     Args:
         name: of the folder, or "user/name" on the Hub.
-        info: the content of config.json; see `save` for what it must hold.
-        model: in evaluation mode, float32, on the CPU.
-        transform: one input to one tensor.
-        trust: temperature and sets, fitted on validation data.
-        known: numbers that tell what is like the training data from what is not; empty where nothing can.
+        manifest: the content of config.json.
+        network: in evaluation mode, float32, on the CPU until `to` moves it; logits (N, K) = network(*inputs).
+        transform: turns one input into one tensor.
+        ood: tells inputs unlike the training data; None where the checkpoint cannot.
+        ood_tensors: that `ood` was made of.
     """
 
     name: str
-    info: dict[str, Any]
-    model: nn.Module
+    manifest: Manifest
+    network: nn.Module
     transform: Transform
-    trust: Trust = field(default_factory=Trust)
-    known: Mapping[str, Tensor] = field(default_factory=dict)
+    ood: OodDetector | None = None
+    ood_tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def modality(self) -> Modality:
+        """The modality of its kind."""
+        return modality.get(self.manifest.kind)
 
     @property
     def kind(self) -> str:
-        """Either "image" or "text"."""
-        kind: str = self.info["kind"]
-        return kind
+        """The kind of input, such as "image" or "text"."""
+        return self.manifest.kind
 
     @property
     def labels(self) -> list[str]:
-        """What the logits stand for, in their order."""
-        return list(self.info["labels"])
+        """The labels in the order of the logits."""
+        return list(self.manifest.labels)
+
+    def to(self, device: torch.device) -> Checkpoint:
+        """Move the network to a device and return the checkpoint with an OOD detector there."""
+        before = device_of(self.network)
+        # convolutions are half as fast again in this order of memory, and so are those of a batch
+        network = self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.ood is None or device == before:
+            return self
+        return dataclasses.replace(self, ood=_make_ood(self.manifest, network, self.ood_tensors, self.name))
+
+
+# Saving
 
 
 def save(
     path: Path,
     *,
-    info: Mapping[str, Any],
+    manifest: Manifest,
     weights: Mapping[str, Tensor],
     transform: Transform,
     card: str,
-    known: Mapping[str, Tensor] | None = None,
-    pictures: Mapping[str, bytes] | None = None,
-) -> None:
-    """Write a checkpoint whole or not at all; one that is there already is replaced.
+    ood_tensors: Mapping[str, Tensor] | None = None,
+    figures: Mapping[str, bytes] | None = None,
+) -> Checkpoint:
+    """Write a checkpoint with its self-test, whole or not at all; one that is there already is replaced.
 
     Args:
-        path: the folder.
-        info: plain data with "kind", "labels" and "model" ("name" and "arguments"), and what else is worth keeping.
-        weights: the network's state_dict; half precision is kept.
-        transform: the one that the network was trained with.
+        path: of the folder.
+        manifest: its transform, self-test and hashes are filled in here.
+        weights: state_dict of the network; half precision is kept.
+        transform: that the network was trained with.
         card: Markdown for people.
-        known: what goes with "known" in info.
-        pictures: files that the card shows, by name.
+        ood_tensors: of the OOD detector that the manifest describes.
+        figures: further files for people by name, such as the pictures of the card.
+
+    Returns:
+        The checkpoint as `load` would return it.
 
     Raises:
         ConfigError: path holds something that is no checkpoint.
-        CheckpointError: the disk is full or may not be written.
+        CheckpointError: the parts do not fit together, or the disk cannot be written.
     """
     refuse_other_content(path)
-    files = {WEIGHTS: safetensors.torch.save({name: each.contiguous() for name, each in weights.items()})}
-    if isinstance(transform, TextTransform):
-        files[VOCABULARY] = "\n".join(transform.vocabulary).encode()
-    if known:
-        files[KNOWN] = safetensors.torch.save({name: each.contiguous() for name, each in known.items()})
-    config = {"format": FORMAT, **info, "transform": transform.config()}
-    config.pop(selftest.KEY, None)  # where info is of another checkpoint, so are its answers
-    config["sha256"] = _hashes(files)
-    files[CONFIG] = written(config)
-    files[CARD] = card.encode()
-    write_folder(path, {**(pictures or {}), **files})
+    files = {WEIGHTS: _tensor_file(weights), **modality.get(manifest.kind).transform_files(transform)}
+    if ood_tensors:
+        files[OOD] = _tensor_file(ood_tensors)
+    manifest = manifest.replace(transform=transform.settings(), selftest=None)
+    checkpoint = _assemble(path.name, manifest, files, path)
+    tests, inputs = selftest.make(checkpoint)
+    files |= inputs
+    manifest = manifest.replace(selftest=tests, files=_hashes(files)).sealed()
+    write_folder(path, {**(figures or {}), **files, CARD: card.encode(), CONFIG: manifest.to_json()})
+    return dataclasses.replace(checkpoint, manifest=manifest)
 
 
-def add_selftest(folder: Path) -> None:
-    """Note what the checkpoint in a folder answers to inputs of our own making; `load` compares from then on.
+def resave(path: Path, manifest: Manifest, *, card: str, figures: Mapping[str, bytes] | None = None) -> None:
+    """Replace manifest, card and figures of a checkpoint, for changes of names and words that answers do not depend on.
 
-    A self-test that is there already is replaced, unread: this is also how a change of config.json is accepted.
+    Args:
+        path: of the folder.
+        manifest: the changed one; it is sealed here.
+        card: Markdown for people.
+        figures: further files for people by name.
 
     Raises:
-        CheckpointError: the folder holds no checkpoint that can be used, or cannot be written.
+        CheckpointError: the disk cannot be written.
     """
-    info = {name: each for name, each in _read_config(folder / CONFIG).items() if name != selftest.KEY}
-    found = _assemble(folder.name, folder, info)
-    noted, files = selftest.make(found.model, found.transform, info, folder / CONFIG)
-    hashes = {**info["sha256"], **_hashes(files)}
-    replace_files(folder, {**files, CONFIG: written({**info, selftest.KEY: noted, "sha256": hashes})})
-
-
-def _hashes(files: Mapping[str, bytes]) -> dict[str, str]:
-    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-
-
-def written(config: Mapping[str, Any]) -> bytes:
-    """What stands in `config.json`."""
-    return (json.dumps(config, ensure_ascii=False, indent=1) + "\n").encode()
+    replace_files(path, {**(figures or {}), CARD: card.encode(), CONFIG: manifest.to_json()})
 
 
 def check_writable(path: Path) -> None:
@@ -141,16 +154,16 @@ def check_writable(path: Path) -> None:
     Raises:
         CheckpointError: the place or the name does not allow it.
     """
-    above = next(each for each in path.absolute().parents if os.path.exists(each))
+    above = next(parent for parent in path.absolute().parents if os.path.exists(parent))
     try:
         tempfile.TemporaryDirectory(prefix=f".{path.name}.writing-", suffix=".old", dir=above).cleanup()
         path.exists()  # refuses a name that is too long
     except OSError as error:
-        raise CheckpointError(f"cannot write {path}: {error.strerror}. Give --out another place.") from error
+        raise _not_writable(path, error) from error
 
 
 def refuse_other_content(path: Path) -> None:
-    """Refuse to write over a folder that is no checkpoint, before hours are spent on a training.
+    """Refuse to write over a folder that is no checkpoint.
 
     Raises:
         ConfigError: there is such a folder, or a file.
@@ -158,106 +171,170 @@ def refuse_other_content(path: Path) -> None:
     if path.is_dir() and (path / CONFIG).is_file():
         return
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
-        raise ConfigError(f"{path} is there and is no checkpoint; give --out another name, or move it away.")
+        raise ConfigError("not_a_checkpoint", path=path)
 
 
-def load(source: str | Path) -> Checkpoint:
-    """Read a checkpoint and check it.
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder with these files, whole or not at all; one that is there already is replaced.
+
+    Raises:
+        CheckpointError: the disk is full or may not be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.writing-", dir=path.parent))
+    except OSError as error:
+        raise _not_writable(path, error) from error
+    try:
+        _write_files(beside, files)
+        _replace_folder(beside, path)
+    except OSError as error:
+        raise _not_writable(path, error) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def replace_files(path: Path, files: Mapping[str, bytes]) -> None:
+    """Replace some files of a folder, each whole or not at all.
+
+    Raises:
+        CheckpointError: the disk is full or may not be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.absolute().parent) as beside:
+            _write_files(Path(beside), files)
+            for name in files:
+                (path / name).parent.mkdir(exist_ok=True)
+                os.replace(Path(beside) / name, path / name)
+    except OSError as error:
+        raise _not_writable(path, error) from error
+
+
+def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    folder.chmod(0o755)  # mkdtemp makes folders that only their owner may enter
+    for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        with (folder / name).open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _replace_folder(new: Path, path: Path) -> None:
+    old = new.with_name(f"{new.name}.old")
+    if path.exists():
+        path.rename(old)  # a folder that is not empty cannot be renamed onto
+    try:
+        new.rename(path)
+    except OSError:
+        if old.exists():
+            old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _not_writable(path: Path, error: OSError) -> CheckpointError:
+    return CheckpointError("checkpoint_not_writable", path=path, reason=error.strerror or str(error))
+
+
+def _tensor_file(tensors: Mapping[str, Tensor]) -> bytes:
+    return safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
+
+
+def _hashes(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+
+
+# Loading
+
+
+def load(source: str | os.PathLike[str]) -> Checkpoint:
+    """Read a checkpoint, check its hashes and run its self-test.
 
     Args:
         source: a folder, or "user/name" of a model repository on the Hub.
 
     Raises:
-        CheckpointError: it is missing, damaged, altered, or of a format that this version does not know.
+        CheckpointError: it is missing, damaged, altered, or of a format that this version does not read.
     """
     folder = Path(source)
     name = folder.resolve().name
     if not os.path.isdir(folder):  # unlike the method of Path it takes any name
-        folder, name = hub.download(str(source), FILES), str(source)
-    info = _read_config(folder / CONFIG)
-    found = _assemble(name, folder, info)
-    check = selftest.check if selftest.KEY in info else selftest.try_out
-    check(found.model, found.transform, info, folder / CONFIG)
-    return found
+        folder, name = _download(str(source)), str(source)
+    manifest = read_manifest(folder)
+    checkpoint = _assemble(name, manifest, _read_files(folder, manifest), folder)
+    selftest.check(checkpoint, folder)
+    return checkpoint
 
 
-def _assemble(name: str, folder: Path, info: dict[str, Any]) -> Checkpoint:
-    files = _read_files(folder, info)
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check `config.json` alone, without the network.
+
+    Raises:
+        CheckpointError: it is missing, damaged, altered, or of a format that this version does not read.
+    """
+    path = folder / CONFIG
     try:
-        transform = _transform(info, files)
-        model = _model(info, len(info["labels"]))
-        trust = Trust.from_info(info)
-    except PyClassifyError as error:
-        raise CheckpointError(f"{folder / CONFIG} does not describe a usable model: {error}") from error
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as error:
-        raise CheckpointError(f"{folder / CONFIG} is incomplete or wrong ({_named(error)}). {WAY_OUT}") from error
-    _fill(model, _tensors(folder / WEIGHTS, files[WEIGHTS]), folder / WEIGHTS)
-    known = _tensors(folder / KNOWN, files[KNOWN]) if KNOWN in files else {}
-    return Checkpoint(name=name, info=info, model=model, transform=transform, trust=trust, known=known)
-
-
-def _named(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-
-
-def _read_config(path: Path) -> dict[str, Any]:
+        content = json.loads(_read(path).decode())
+        is_sealed = isinstance(content, dict) and content.get("sha256") == digest(content)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError("checkpoint_file_unreadable", path=path, reason=_first_line(error)) from error
+    version = content.get("format") if isinstance(content, dict) else None
+    if type(version) is not int:
+        raise CheckpointError("checkpoint_format_missing", path=path)
+    if version != FORMAT:
+        code = "checkpoint_format_newer" if version > FORMAT else "checkpoint_format_older"
+        raise CheckpointError(code, path=path, format=str(version), known=str(FORMAT))
+    if not is_sealed:
+        raise CheckpointError("checkpoint_manifest_altered", path=path)
+    if content.get("kind") not in modality.KINDS:
+        raise CheckpointError("checkpoint_kind_unknown", path=path, kind=repr(content.get("kind")))
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is missing, so {path.parent} is no checkpoint. {WAY_OUT}") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"cannot read {path}: {_named(error)}. {WAY_OUT}") from error
-    if not isinstance(info, dict) or not isinstance(info.get("format"), int):
-        raise CheckpointError(f"{path} does not say which format it has. {WAY_OUT}")
-    if info["format"] > FORMAT:
-        raise CheckpointError(
-            f"{path} has format {info['format']}, which is newer than {FORMAT}, the newest known here."
-            " Install a newer PyClassify."
-        )
-    if info["format"] < 1 or info.get("kind") not in KINDS:
-        raise CheckpointError(f"{path} has an unknown format or kind. {WAY_OUT}")
-    labels = info.get("labels")
-    if not isinstance(labels, list) or len(labels) < 2 or not all(isinstance(each, str) for each in labels):
-        raise CheckpointError(f"{path} does not list its labels. {WAY_OUT}")
-    if len(set(labels)) < len(labels):
-        raise CheckpointError(f"{path} lists a label twice. {WAY_OUT}")
-    return info
+        return Manifest.model_validate(content)
+    except (ValidationError, RecursionError) as error:
+        raise CheckpointError("checkpoint_manifest_invalid", path=path, reason=_first_line(error)) from error
 
 
-def _read_files(folder: Path, info: dict[str, Any]) -> dict[str, bytes]:
-    """The files that make the model, each read once, so that what was checked is what is used."""
-    hashes = info.get("sha256")
-    needed = [WEIGHTS, *([VOCABULARY] if info["kind"] == "text" else []), *([KNOWN] if "known" in info else [])]
+def _read_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
+    """Read the files that answers depend on, each once, so that what was checked is what is used."""
+    names = [WEIGHTS, *modality.get(manifest.kind).extra_files, *([OOD] if manifest.ood else [])]
     files = {}
-    for name in (*needed, *selftest.file_names(info)):
-        try:
-            files[name] = (folder / name).read_bytes()
-        except FileNotFoundError as error:
-            raise CheckpointError(f"{folder / name} is missing. {WAY_OUT}") from error
-        except OSError as error:
-            raise CheckpointError(f"cannot read {folder / name}: {error}. {WAY_OUT}") from error
-        if not isinstance(hashes, dict) or hashlib.sha256(files[name]).hexdigest() != hashes.get(name):
-            raise CheckpointError(
-                f"{folder / name} was altered or damaged: its SHA-256 is not the one noted. {WAY_OUT}"
-            )
+    for name in (*names, *selftest.file_names(manifest)):
+        files[name] = _read(folder / name)
+        if hashlib.sha256(files[name]).hexdigest() != manifest.files.get(name):
+            raise CheckpointError("checkpoint_file_altered", path=folder / name)
     return files
 
 
-def _transform(info: dict[str, Any], files: dict[str, bytes]) -> Transform:
-    if info["kind"] == "image":
-        return ImageTransform.from_config(info["transform"])
-    return TextTransform.from_config(info["transform"], vocabulary=tuple(files[VOCABULARY].decode().split("\n")))
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise CheckpointError("checkpoint_file_missing", path=path) from error
+    except OSError as error:
+        raise CheckpointError("checkpoint_file_unreadable", path=path, reason=error.strerror or str(error)) from error
 
 
-def _model(info: dict[str, Any], labels: int) -> nn.Module:
-    """The network without memory for its weights: those come from the file, and its size is known to be sane."""
-    build = image_models.build if info["kind"] == "image" else text_models.build
-    with _Uninitialised(), torch.device("meta"):
-        return build(info["model"]["name"], labels=labels, **info["model"]["arguments"])
+def _assemble(name: str, manifest: Manifest, files: Mapping[str, bytes], folder: Path) -> Checkpoint:
+    """Make a checkpoint of the content of its files; `folder` is for messages."""
+    kind = modality.get(manifest.kind)
+    try:
+        transform = kind.make_transform(manifest.transform, files)
+        # no memory for its weights: those come from the file, whose size is known to be sane
+        with _NoInit(), torch.device("meta"):
+            network = kind.build(manifest.network, num_labels=len(manifest.labels))
+    except (PyClassifyError, *_BAD_CONTENT) as error:
+        raise CheckpointError("checkpoint_unusable", path=folder / CONFIG, reason=_reason(error)) from error
+    _fill(network, _tensors(folder / WEIGHTS, files[WEIGHTS]), folder)
+    tensors = _tensors(folder / OOD, files[OOD]) if OOD in files else {}
+    detector = _make_ood(manifest, network, tensors, name)
+    return Checkpoint(
+        name=name, manifest=manifest, network=network, transform=transform, ood=detector, ood_tensors=tensors
+    )
 
 
-class _Uninitialised(TorchFunctionMode):
-    """Leaves out what `torch.nn.init` does: on tensors without memory it means seconds of imports, for nothing."""
+class _NoInit(TorchFunctionMode):
+    """Skip `torch.nn.init`: on tensors without memory it means seconds of imports, for nothing."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -268,21 +345,58 @@ class _Uninitialised(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+def _fill(network: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
+    full = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    try:
+        network.load_state_dict(full, strict=True, assign=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError("checkpoint_weights_unfit", path=folder / WEIGHTS, reason=reason) from error
+    network.requires_grad_(False)
+    network.eval()
+
+
 def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load(content)
     except Exception as error:  # SafetensorError is not exported under a stable name
-        raise CheckpointError(f"cannot read {path}: {_named(error)}. {WAY_OUT}") from error
+        raise CheckpointError("checkpoint_file_unreadable", path=path, reason=_first_line(error)) from error
 
 
-def _fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
-    full = {name: each.float() if each.is_floating_point() else each for name, each in weights.items()}
+def _make_ood(manifest: Manifest, network: nn.Module, tensors: Mapping[str, Tensor], name: str) -> OodDetector | None:
+    if manifest.ood is None:
+        return None
     try:
-        model.load_state_dict(full, strict=True, assign=True)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(
-            f"the weights in {path} do not fit the network in {CONFIG}: {reason}. {WAY_OUT}"
-        ) from error
-    model.requires_grad_(False)
-    model.eval()
+        return modality.get(manifest.kind).load_ood(network, manifest.ood, tensors)
+    except (PyClassifyError, *_BAD_CONTENT) as error:
+        raise CheckpointError("checkpoint_ood_damaged", name=name, reason=_reason(error)) from error
+
+
+def _reason(error: Exception) -> Any:
+    return error.message if isinstance(error, PyClassifyError) else f"{_first_line(error)}."
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+
+
+def _download(source: str) -> Path:
+    """Fetch a checkpoint from the Hub, or what has changed of it, and return its folder."""
+    first, _, rest = source.partition("/")
+    if not _HUB_NAME.fullmatch(source) or (rest and Path(first).is_dir()):
+        raise CheckpointError("checkpoint_not_found", source=source)
+    # imported here: loading from a folder should not wait for it
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        return Path(snapshot_download(source, allow_patterns=list(_DOWNLOADED)))
+    except RepositoryNotFoundError as error:
+        raise CheckpointError("hub_model_not_found", source=source) from error
+    except LocalEntryNotFoundError as error:
+        raise CheckpointError("hub_unreachable", source=source) from error
+    except Exception as error:  # the hub's client raises its own errors, httpx's and OSError
+        raise CheckpointError("hub_download_failed", source=source, reason=_first_line(error)) from error

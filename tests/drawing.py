@@ -1,4 +1,4 @@
-"""Small data that the tests draw and write themselves."""
+"""Small data sets that the tests draw and write themselves."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ GOOD = ("a wonderful film with great acting", "great story and a wonderful end",
 BAD = ("a terrible film with awful acting", "awful story and a terrible end", "I hated it, awful waste")
 
 
-def picture(colour: tuple[int, int, int], seed: int, size_px: int = 32) -> Image.Image:
-    """A noisy square of nearly one colour."""
+def image(colour: tuple[int, int, int], seed: int, size_px: int = 32) -> Image.Image:
+    """Draw a noisy square of nearly one colour."""
     generator = np.random.default_rng(seed)
     pixels = np.asarray(colour) + generator.normal(0, 20, (size_px, size_px, 3))
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
-def picture_folder(root: Path, *, per_label: int = 8, parts: tuple[str, ...] = ("train", "test")) -> Path:
-    """Folders root/part/label, or root/label where there are no parts."""
-    for number, part in enumerate(parts or ("",)):
+def image_folder(root: Path, *, per_label: int = 8, splits: tuple[str, ...] = ("train", "test")) -> Path:
+    """Write pictures to root/split/label, or to root/label without splits."""
+    for number, split in enumerate(splits or ("",)):
         for label, colour in COLOURS.items():
-            folder = root / part / label
+            folder = root / split / label
             folder.mkdir(parents=True)
             for i in range(per_label):
-                picture(colour, seed=1000 * number + i).save(folder / f"{i}.png")
+                image(colour, seed=1000 * number + i).save(folder / f"{i}.png")
     return root
 
 
@@ -34,26 +34,26 @@ SHAPES = ("disc", "square", "triangle")
 
 
 def shape(name: str, seed: int, size_px: int = 48) -> Image.Image:
-    """One of SHAPES in any colour, place and size, on noise: nothing but the outline tells them apart."""
+    """Draw one of SHAPES in any colour, place and size, on noise: only the outline tells them apart."""
     generator = np.random.default_rng([SHAPES.index(name), seed])
     ground, colour = generator.integers(0, 100, 3), generator.integers(140, 256, 3)
     noise = generator.normal(0, 15, (size_px, size_px, 3))
-    image = Image.fromarray((ground + noise).clip(0, 255).astype(np.uint8))
+    drawn = Image.fromarray((ground + noise).clip(0, 255).astype(np.uint8))
     radius = size_px * generator.uniform(0.2, 0.35)
     x, y = generator.uniform(radius, size_px - radius, 2)
-    pen, fill = ImageDraw.Draw(image), tuple(int(each) for each in colour)
+    pen, fill = ImageDraw.Draw(drawn), tuple(int(level) for level in colour)
     if name == "disc":
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
     else:
         pen.regular_polygon((x, y, radius), 3 if name == "triangle" else 4, rotation=0, fill=fill)
-    return image
+    return drawn
 
 
 def shape_folder(root: Path, counts: dict[str, dict[str, int]]) -> Path:
-    """Folders root/part/label with so many shapes, such as {"train": {"disc": 20, "square": 20}}."""
-    for number, (part, labels) in enumerate(counts.items()):
+    """Write shapes to root/split/label: so many, such as {"train": {"disc": 20, "square": 20}}."""
+    for number, (split, labels) in enumerate(counts.items()):
         for label, count in labels.items():
-            folder = root / part / label
+            folder = root / split / label
             folder.mkdir(parents=True)
             for i in range(count):
                 shape(label, seed=10_000 * number + i).save(folder / f"{i}.png")
@@ -61,7 +61,7 @@ def shape_folder(root: Path, counts: dict[str, dict[str, int]]) -> Path:
 
 
 def reviews(count: int) -> list[tuple[str, str]]:
-    """Pairs of label and text, all different."""
+    """Return pairs of label and text, all different."""
     pairs = []
     for i in range(count):
         label, words = (("good", GOOD), ("bad", BAD))[i % 2]
@@ -70,7 +70,13 @@ def reviews(count: int) -> list[tuple[str, str]]:
 
 
 def review_file(path: Path, *, count: int = 40) -> Path:
-    """A TSV file with the columns label and text."""
+    """Write a TSV file with the columns label and text."""
     rows = "".join(f"{label}\t{text}\n" for label, text in reviews(count))
     path.write_text(f"label\ttext\n{rows}", encoding="utf-8")
     return path
+
+
+def photo(width_px: int, height_px: int) -> Image.Image:
+    """Draw soft shapes of many colours."""
+    coarse = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width_px, height_px), Image.Resampling.BICUBIC)

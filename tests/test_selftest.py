@@ -1,11 +1,7 @@
-"""What a checkpoint notes of itself, and that loading refuses whatever has changed since, by its right name."""
+"""A checkpoint notes its own answers, and loading names the first step that differs from then."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-import shutil
 import time
 import unicodedata
 from collections.abc import Callable
@@ -18,276 +14,182 @@ import safetensors.torch
 import torch
 from PIL import Image, ImageOps
 
-from pyclassify import checkpoint, provenance, selftest
+from pyclassify import checkpoint, classifier, manifest, modality, selftest
 from pyclassify.errors import CheckpointError
-from pyclassify.image import models as image_models
-from pyclassify.image import transform as image_transform
-from pyclassify.image.transform import ImageTransform
-from pyclassify.selftest import checking, inputs, outcome
-from pyclassify.text import models as text_models
-from pyclassify.text import transform as text_transform
-from pyclassify.text.transform import TextTransform
-from train import cards
+from pyclassify.manifest import Network, SelfTestInput
+from tests import fakes
 
 KEPT = Path(__file__).with_name("kept")
+NAMES = [path.name for path in sorted(KEPT.iterdir()) if (path / "checkpoint").is_dir()]
 IMAGE, TEXT = "2026-11-image-simple_cnn", "2026-11-text-wide_deep"
-NAMES = [path.name for path in sorted(KEPT.iterdir()) if path.is_dir()]
 
 
-def _calibration(temperature: object) -> dict[str, object]:
-    return {"temperature": temperature, "sets": {"0.90": 0.5, "0.95": 0.4, "0.99": 0.3}, "examples": 100}
-
-
-def _with_selftest(folder: Path, name: str) -> Path:
-    """A trained checkpoint with a self-test of today."""
-    copied = shutil.copytree(KEPT / name / "checkpoint", folder / name)
-    checkpoint.add_selftest(copied)
-    return copied
+def saved_today(folder: Path, name: str) -> Path:
+    """Save a trained checkpoint anew, with a self-test of today."""
+    kept = checkpoint.load(KEPT / name / "checkpoint")
+    checkpoint.save(
+        folder / name,
+        manifest=kept.manifest,
+        weights=kept.network.state_dict(),
+        transform=kept.transform,
+        card="",
+        ood_tensors=kept.ood_tensors,
+    )
+    return folder / name
 
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    return _with_selftest(tmp_path, IMAGE)
+    return saved_today(tmp_path, IMAGE)
 
 
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
-    return _with_selftest(tmp_path, TEXT)
+    return saved_today(tmp_path, TEXT)
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return config
+def inputs_of(folder: Path) -> list[SelfTestInput]:
+    noted = checkpoint.read_manifest(folder).selftest
+    assert noted is not None
+    return noted.inputs
 
 
-def _edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    config = _config(folder)
-    change(config)
-    (folder / "config.json").write_text(json.dumps(config, ensure_ascii=False), encoding="utf-8")
+def edit_input(folder: Path, change: Callable[[dict[str, Any]], object], *, number: int = 0) -> None:
+    fakes.edit_config(folder, lambda config: change(config["selftest"]["inputs"][number]))
 
 
-def _replace(folder: Path, name: str, content: bytes) -> None:
-    """Another content under a hash that fits."""
-    (folder / name).write_bytes(content)
-    _edit(folder, lambda config: config["sha256"].update({name: hashlib.sha256(content).hexdigest()}))
-
-
-def _damage(folder: Path, name: str, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
-    """Other weights under a hash that fits."""
+def damage(folder: Path, name: str, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """Change weights, under a hash that fits."""
     weights = safetensors.torch.load((folder / "model.safetensors").read_bytes())
     weights[name] = change(weights[name]).contiguous()
-    _replace(folder, "model.safetensors", safetensors.torch.save(weights))
+    fakes.replace_file(folder, "model.safetensors", safetensors.torch.save(weights))
 
 
-def _refused(folder: Path) -> str:
+def refusal(folder: Path) -> CheckpointError:
     with pytest.raises(CheckpointError) as caught:
         checkpoint.load(folder)
     assert folder.name in str(caught.value)
-    return str(caught.value)
+    assert folder.name in caught.value.text("ko")
+    return caught.value
 
 
 # What is noted
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_was_noted_is_what_comes_out(tmp_path: Path, name: str) -> None:
-    folder = _with_selftest(tmp_path, name)
-    before = _config(KEPT / name / "checkpoint")
-    loaded = checkpoint.load(folder)
-    noted = loaded.info["selftest"]["inputs"]
+def test_the_noted_answers_are_those_of_predict(tmp_path: Path, name: str) -> None:
+    folder = saved_today(tmp_path, name)
+    loaded = classifier.load(folder, device="cpu")
+    noted = inputs_of(folder)
     assert len(noted) == (2 if loaded.kind == "image" else 3)
-    for each in noted:
-        assert list(each["probabilities"]) == loaded.labels
-        assert sum(each["probabilities"].values()) == pytest.approx(1, abs=1e-4)
-    other = {"selftest", "sha256"}
-    assert {key: loaded.info[key] for key in loaded.info.keys() - other} == {
-        key: before[key] for key in before.keys() - other
-    }
-    for file, digest in loaded.info["sha256"].items():
-        assert hashlib.sha256((folder / file).read_bytes()).hexdigest() == digest
+    items = [folder / source.file if source.file else (source.text or "") * source.times for source in noted]
+    for source, prediction in zip(noted, loaded.predict(items), strict=True):
+        assert prediction.probabilities == pytest.approx(source.probabilities, abs=1e-5)
+        assert str(source.name)
 
 
 def test_the_pictures_are_small_and_one_lies_on_its_side(image: Path) -> None:
-    assert sum(path.stat().st_size for path in image.glob(selftest.FILES)) < 10_000
-    with Image.open(image / "selftest-upright.png") as upright, Image.open(image / "selftest-rotated.jpg") as side:
-        assert side.size == upright.size[::-1]
-        assert ImageOps.exif_transpose(side).size == upright.size
-    transform = ImageTransform(size_px=32)
-    readings = [
-        outcome.reading(transform(image / f"selftest-{name}").tensor) for name in ("upright.png", "rotated.jpg")
-    ]
-    assert outcome.levels_apart(readings[0]["grid"], readings[1]["grid"]) < 1
+    paths = list(image.glob(selftest.FILES))
+    assert sum(path.stat().st_size for path in paths) < 10_000
+    upright, side = (image / str(source.file) for source in inputs_of(image))
+    with Image.open(upright) as first, Image.open(side) as second:
+        assert second.size == first.size[::-1]
+        assert ImageOps.exif_transpose(second).size == first.size
+    kind, transform = modality.get("image"), checkpoint.load(image).transform
+    readings = [kind.reading(transform(path).tensor) for path in (upright, side)]
+    assert kind.compare_readings(*readings) == (False, None)  # nearly the same picture
 
 
-def test_the_texts_are_what_they_are_called(text: Path) -> None:
-    loaded = checkpoint.load(text)
-    sentence, hangul, long = loaded.info["selftest"]["inputs"]
-    assert sentence["text"].isprintable()
-    assert (
-        hangul["text"] == unicodedata.normalize("NFD", hangul["text"]) != unicodedata.normalize("NFC", hangul["text"])
-    )
-    assert isinstance(loaded.transform, TextTransform)
-    assert "only the first" in loaded.transform(long["text"] * long["times"]).notes[0]
-    assert len(long["text"]) < 200
-    assert set(loaded.transform.ids(long["text"])[2:-2]) - {text_transform.UNKNOWN_ID}
-    assert (text / "config.json").stat().st_size < (KEPT / TEXT / "checkpoint" / "config.json").stat().st_size + 3000
+def test_the_texts_go_through_every_step(text: Path) -> None:
+    sentence, hangul, long = inputs_of(text)
+    transform = checkpoint.load(text).transform
+    assert sentence.text is not None
+    assert sentence.text.isprintable()
+    assert hangul.text is not None
+    assert hangul.text == unicodedata.normalize("NFD", hangul.text) != unicodedata.normalize("NFC", hangul.text)
+    assert long.text is not None
+    assert len(long.text) < 200
+    assert transform(long.text * long.times).notes
 
 
 def test_a_training_leaves_a_selftest(checkpoints: Path) -> None:
     for name in ("colours", "reviews"):
-        assert selftest.KEY in _config(checkpoints / name)
-        checkpoint.load(checkpoints / name)
+        assert checkpoint.load(checkpoints / name).manifest.selftest
 
 
-def test_a_new_card_loses_nothing(image: Path) -> None:
-    before = {path.name for path in image.iterdir()}
-    cards.write(image)
-    assert {path.name for path in image.iterdir()} == before | {"curves.png", "confusion.png"}
-    checkpoint.load(image)
-
-
-def test_saved_anew_with_old_notes_it_has_no_selftest(image: Path, tmp_path: Path) -> None:
-    loaded = checkpoint.load(image)
-    checkpoint.save(
-        tmp_path / "anew",
-        info=loaded.info,
-        weights=loaded.model.state_dict(),
-        transform=loaded.transform,
-        card="",
-    )
-    assert selftest.KEY not in checkpoint.load(tmp_path / "anew").info
-
-
-def test_the_hub_is_asked_for_the_pictures(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    patterns: list[str] = []
-
-    def download(_: str, *, allow_patterns: list[str]) -> str:
-        patterns.extend(allow_patterns)
-        return str(image)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    checkpoint.load("someone/colours")
-    wanted = {path.name for path in image.iterdir()}
-    assert wanted <= {name for name in wanted for pattern in patterns if Path(name).match(pattern)}
-
-
-# What is refused: settings, which no hash covers
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda c: c["labels"].reverse(), "the labels in .* are not those"),
-        (lambda c: c["labels"].__setitem__(0, "violet"), "the labels in .* are not those"),
-        (lambda c: c["transform"].update(mean=[0.49, 0.5, 0.5]), "the transform that .* is not the one"),
-        (lambda c: c["transform"].update(std=[0.5, 0.5, 0.25]), "the transform that .* is not the one"),
-        (lambda c: c["transform"].update(fit="crop"), "the transform that .* is not the one"),
-        (lambda c: c.update(calibration=_calibration(1.1)), "the temperature in .* is not the one"),
-        (lambda c: c.update(calibration=_calibration(0)), "temperature must be a number above 0, got 0"),
-        (lambda c: c.update(calibration=_calibration("x")), "temperature must be a number above 0, got 'x'"),
-        (lambda c: c.update(calibration=3), "incomplete or wrong"),
-    ],
-)
-def test_an_edited_config_is_refused(image: Path, change: Callable[[dict[str, Any]], object], message: str) -> None:
-    _edit(image, change)
-    refused = _refused(image)
-    assert re.search(message, refused), refused
-
-
-def test_an_edit_that_is_meant_can_be_noted(image: Path) -> None:
-    _edit(image, lambda config: config.update(labels=["bleu", "vert", "rouge"]))
-    assert "add_selftest(folder) notes it" in _refused(image)
-    checkpoint.add_selftest(image)
-    assert checkpoint.load(image).labels == ["bleu", "vert", "rouge"]
-
-
-def test_the_temperature_is_in_the_probabilities(image: Path) -> None:
-    def spread(folder: Path) -> float:
-        values = _config(folder)["selftest"]["inputs"][0]["probabilities"].values()
+def test_the_temperature_is_in_the_probabilities(tmp_path: Path) -> None:
+    def spread(temperature: float) -> float:
+        folder = fakes.write_image_checkpoint(tmp_path / "a", calibration={"temperature": temperature})
+        values = inputs_of(folder)[0].probabilities.values()
         return max(values) - min(values)
 
-    cold = spread(image)
-    _edit(image, lambda config: config.update(calibration=_calibration(5.0)))
-    checkpoint.add_selftest(image)
-    checkpoint.load(image)
-    assert spread(image) < cold / 2
+    assert spread(5.0) < spread(1.0) / 2
 
 
-@pytest.mark.parametrize("line", [2, 20, -1])
-def test_a_wrong_line_of_the_vocabulary_is_refused(text: Path, line: int) -> None:
-    tokens = (text / "vocab.txt").read_text(encoding="utf-8").split("\n")
-    tokens[line] = "Ж"
-    _replace(text, "vocab.txt", "\n".join(tokens).encode())
-    assert "the tokens in" in _refused(text)
+# Another reading
 
 
-# What is refused: another reading
+def test_another_tokenizer_is_named(text: Path) -> None:
+    edit_input(text, lambda source: source["reading"].update(ids="0123456789abcdef"))
+    error = refusal(text)
+    assert error.code == "selftest_reading_differs"
+    assert "the versions that it was made with" in str(error)
 
 
 @pytest.mark.parametrize(
-    ("name", "replacement"),
+    "replacement",
     [
-        ("_folded", lambda text, *, lowercase: text),
-        ("_folded", lambda text, *, lowercase: text.lower()),
-        ("tokenize", lambda text, *, tokens, lowercase: list(text.lower())),
+        lambda image: image,
+        lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+        lambda image: Image.merge("RGB", image.convert("RGB").split()[::-1]),
     ],
 )
-def test_another_tokeniser_is_named(text: Path, monkeypatch: pytest.MonkeyPatch, name: str, replacement: Any) -> None:
-    monkeypatch.setattr(text_transform, name, replacement)
-    refused = _refused(text)
-    assert "is read otherwise" in refused
-    assert "another tokeniser or another Unicode" in refused
-    assert "tokens have" in refused
-    assert "All versions are those of then" in refused
+def test_another_reader_of_images_is_named(image: Path, monkeypatch: pytest.MonkeyPatch, replacement: Any) -> None:
+    monkeypatch.setattr("PIL.ImageOps.exif_transpose", replacement)
+    assert refusal(image).code == "selftest_reading_differs"
 
 
-@pytest.mark.parametrize(
-    ("name", "replacement"),
-    [
-        ("exif_transpose", lambda image: image),
-        ("exif_transpose", lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
-        ("exif_transpose", lambda image: Image.merge("RGB", image.split()[::-1])),
-    ],
-)
-def test_another_reader_of_pictures_is_named(
-    image: Path, monkeypatch: pytest.MonkeyPatch, name: str, replacement: Any
-) -> None:
-    monkeypatch.setattr(image_transform.ImageOps, name, replacement)
-    refused = _refused(image)
-    assert "is read otherwise" in refused
-    assert "levels of 255" in refused
-    assert "Pillow" in refused
+def resizing(change: Callable[[Image.Image], Image.Image]) -> Callable[..., Image.Image]:
+    resize = Image.Image.resize
+    return lambda self, *args, **options: change(resize(self, *args, **options))
 
 
 def test_a_level_more_or_less_is_no_other_reading(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As another decoder of JPEG may give."""
-    resize = ImageTransform._resize
+    """Another decoder of JPEG may give this."""
     generator = np.random.default_rng(0)
     moved = []
 
-    def nearly(self: ImageTransform, picture: Image.Image) -> Image.Image:
-        pixels = np.asarray(resize(self, picture)).astype(int)
+    def nearly(resized: Image.Image) -> Image.Image:
+        pixels = np.asarray(resized).astype(int)
         noisy = (pixels + generator.integers(-1, 2, pixels.shape)).clip(0, 255)
         moved.append(int((noisy != pixels).sum()))
         return Image.fromarray(noisy.astype(np.uint8))
 
-    monkeypatch.setattr(ImageTransform, "_resize", nearly)
+    monkeypatch.setattr(Image.Image, "resize", resizing(nearly))
     checkpoint.load(image)
     assert len(moved) == 2
     assert min(moved) > 50
 
 
 def test_another_filter_is_another_reading(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(image_transform.INTERPOLATIONS, "bilinear", Image.Resampling.NEAREST)
-    assert "is read otherwise" in _refused(image)
+    resize = Image.Image.resize
+
+    def nearest(self: Image.Image, size: Any, resample: Any = None, *args: Any, **options: Any) -> Image.Image:
+        return resize(self, size, Image.Resampling.NEAREST, *args, **options)
+
+    monkeypatch.setattr(Image.Image, "resize", nearest)
+    assert refusal(image).code == "selftest_reading_differs"
 
 
-def test_a_pillow_that_cannot_read_a_format_is_told(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_transform, "FORMATS", ("PNG",))
-    assert "the drawing on its side, with an EXIF tag cannot be read here" in _refused(image)
+def test_an_input_that_cannot_be_read_here_is_named(image: Path) -> None:
+    name = str(inputs_of(image)[1].file)
+    fakes.replace_file(image, name, (image / name).read_bytes()[:400])
+    error = refusal(image)
+    assert error.code == "selftest_input_unreadable"
+    assert error.fields["input"].text("en") != error.fields["input"].text("ko")
 
 
-# What is refused: other probabilities
+# Other answers
 
 
 @pytest.mark.parametrize(
@@ -295,144 +197,177 @@ def test_a_pillow_that_cannot_read_a_format_is_told(image: Path, monkeypatch: py
     [
         ("convolution.weight", torch.neg),
         ("linear.weight", torch.neg),
-        ("linear.weight", lambda each: each * 0.9),
-        ("linear.weight", lambda each: each.flip(0)),
-        ("linear.bias", lambda each: each + torch.tensor([0.1, 0, 0])),
+        ("linear.weight", lambda weight: weight * 0.9),
+        ("linear.weight", lambda weight: weight.flip(0)),
+        ("linear.bias", lambda bias: bias + torch.tensor([0.1, 0, 0])),
     ],
 )
-def test_damaged_weights_of_pictures_are_refused(image: Path, name: str, change: Any) -> None:
-    _damage(image, name, change)
-    refused = _refused(image)
-    assert "the probability of" in refused
-    assert "model.safetensors is damaged although its SHA-256 fits" in refused
+def test_damaged_weights_for_images_are_refused(image: Path, name: str, change: Any) -> None:
+    damage(image, name, change)
+    error = refusal(image)
+    assert error.code == "selftest_answer_differs"
+    assert "weights are damaged" in str(error)
 
 
 @pytest.mark.parametrize(
     ("name", "change"),
     [
         ("wide.table.weight", torch.neg),
-        ("wide.fingerprints", lambda each: each.roll(1)),
-        ("deep.embedding.weight", lambda each: each.roll(1, 0)),
+        ("wide.fingerprints", lambda table: table.roll(1)),
+        ("deep.embedding.weight", lambda weight: weight.roll(1, 0)),
         ("deep.convolutions.0.weight", torch.neg),
-        ("shares", lambda each: each.flip(0)),
+        ("shares", lambda shares: shares.flip(0)),
     ],
 )
-def test_damaged_weights_of_text_are_refused(text: Path, name: str, change: Any) -> None:
-    _damage(text, name, change)
-    assert "model.safetensors is damaged although its SHA-256 fits" in _refused(text)
+def test_damaged_weights_for_text_are_refused(text: Path, name: str, change: Any) -> None:
+    damage(text, name, change)
+    assert refusal(text).code == "selftest_answer_differs"
 
 
-def test_a_picture_that_is_another_is_seen_by_its_hash_or_its_pixels(image: Path) -> None:
-    other = (image / "selftest-rotated.jpg").read_bytes()
-    (image / "selftest-rotated.jpg").write_bytes(other[:-30] + bytes(30))
-    assert "selftest-rotated.jpg was altered or damaged" in _refused(image)
-    Image.new("RGB", (72, 96), "pink").save(image / "selftest-rotated.jpg")
-    _replace(image, "selftest-rotated.jpg", (image / "selftest-rotated.jpg").read_bytes())
-    assert "is read otherwise" in _refused(image)
-    (image / "selftest-rotated.jpg").unlink()
-    assert "selftest-rotated.jpg is missing" in _refused(image)
+@pytest.mark.parametrize("line", [2, 20])
+def test_a_wrong_line_of_the_vocabulary_is_refused(text: Path, line: int) -> None:
+    tokens = (text / "vocab.txt").read_text(encoding="utf-8").split("\n")
+    tokens[line] = "Ж"
+    fakes.replace_file(text, "vocab.txt", "\n".join(tokens).encode())
+    assert refusal(text).code in ("selftest_reading_differs", "checkpoint_ood_damaged")
 
 
-def test_versions_are_told_where_they_differ(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _damage(image, "linear.weight", torch.neg)
-    same = provenance.versions("pillow", "numpy")
-    monkeypatch.setattr(checking.provenance, "versions", lambda *_: {**same, "torch": "9.9", "pillow": "0.1"})
-    refused = _refused(image)
-    assert f"torch {same['torch']} then, 9.9 here; pillow {same['pillow']} then, 0.1 here." in refused
-    assert "Install those of then" in refused
+def test_another_image_is_seen_by_its_hash_or_its_pixels(image: Path) -> None:
+    path = image / str(inputs_of(image)[1].file)
+    path.write_bytes(path.read_bytes()[:-30] + bytes(30))
+    assert refusal(image).code == "checkpoint_file_altered"
+    Image.new("RGB", (72, 96), "pink").save(path)
+    fakes.replace_file(image, path.name, path.read_bytes())
+    assert refusal(image).code == "selftest_reading_differs"
+    path.unlink()
+    assert refusal(image).code == "checkpoint_file_missing"
 
 
-# The tolerances
+def test_versions_that_differ_are_named(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    damage(image, "linear.weight", torch.neg)
+    same = manifest.versions("pillow", "numpy")
+    monkeypatch.setattr(manifest, "versions", lambda *_: {**same, "torch": "9.9", "pillow": "0.1"})
+    error = refusal(image)
+    assert f"torch {same['torch']} (9.9), pillow {same['pillow']} (0.1)" in str(error)
+    assert "Install those versions" in str(error)
+
+
+# Tolerances
 
 
 @pytest.mark.parametrize("name", [IMAGE, TEXT])
 def test_threads_and_the_order_of_memory_stay_far_within(tmp_path: Path, name: str) -> None:
-    folder = _with_selftest(tmp_path, name)
-    loaded = checkpoint.load(folder)
-    noted = loaded.info["selftest"]["inputs"]
-    tensors = [loaded.transform(inputs.given(each, folder)).tensor for each in noted]
+    folder = saved_today(tmp_path, name)
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(threads % 2 + 1)
-        loaded.model.to(memory_format=torch.channels_last)
-        rows = outcome.probabilities(loaded.model, loaded.transform, tensors, loaded.info, folder)
+        loaded = classifier.load(folder, device="cpu")  # convolutions run in another order of memory then
+        for source in inputs_of(folder):
+            item = folder / source.file if source.file else (source.text or "") * source.times
+            (prediction,) = loaded.predict([item])
+            assert prediction.probabilities == pytest.approx(source.probabilities, abs=1e-5)
     finally:
         torch.set_num_threads(threads)
-    for each, row in zip(noted, rows, strict=True):
-        assert row == pytest.approx(list(each["probabilities"].values()), abs=1e-5)
 
 
-def test_how_far_probabilities_are_apart() -> None:
-    assert outcome.ratio(0.2, 0.1) == outcome.ratio(0.1, 0.2) == pytest.approx(2)
-    assert outcome.ratio(0, 1e-30) == 1
-    assert outcome.ratio(0.5, float("nan")) != outcome.ratio(0.5, float("nan"))  # which is never allowed
+@pytest.mark.parametrize(
+    ("noted", "now", "is_allowed"),
+    [
+        (0.5, 0.504, True),
+        (0.5, 0.506, False),
+        (1e-3, 1.04e-3, True),
+        (1e-3, 1.06e-3, False),
+        (1.06e-3, 1e-3, False),
+        (0, 1e-30, True),
+    ],
+)
+def test_probabilities_may_differ_little(noted: float, now: float, is_allowed: bool) -> None:
+    assert selftest.SAME_INPUT.allows(noted, now) == is_allowed
+    assert selftest.NEAR_INPUT.allows(noted, now)
 
 
-# A self-test that is none
+# A self-test that cannot be used
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda c: c.update(selftest=None),
-        lambda c: c.update(selftest=[]),
-        lambda c: c["selftest"].pop("settings"),
-        lambda c: c["selftest"].update(inputs=[]),
-        lambda c: c["selftest"].update(inputs=c["selftest"]["inputs"] * 20),
-        lambda c: c["selftest"]["inputs"][0].update(file="../../../etc/passwd"),
-        lambda c: c["selftest"]["inputs"][0].update(file="selftest-other.png"),
-        lambda c: c["selftest"]["inputs"][0].update(file=7),
-        lambda c: c["selftest"]["inputs"][0].pop("file"),
-        lambda c: c["selftest"]["inputs"][0].pop("probabilities"),
-        lambda c: c["selftest"]["inputs"][0]["probabilities"].pop("blue"),
-        lambda c: c["selftest"]["inputs"][0]["probabilities"].update(blue=float("nan")),
-        lambda c: c["selftest"]["inputs"][0].update(reading={}),
-        lambda c: c["selftest"]["inputs"][0]["reading"].update(pixels="", grid="zz"),
-        lambda c: c["selftest"]["inputs"][0]["reading"].update(pixels="", grid="00"),
+        lambda source: source.update(file="../../../etc/passwd"),
+        lambda source: source.update(file="model.safetensors"),
+        lambda source: source.update(file="selftest-other.png"),
+        lambda source: source.update(file=7),
+        lambda source: source.pop("file"),
+        lambda source: source.pop("probabilities"),
+        lambda source: source["probabilities"].pop("blue"),
+        lambda source: source["probabilities"].update(blue=float("nan")),
+        lambda source: source["probabilities"].update(violet=0.1),
+        lambda source: source.update(reading={}),
+        lambda source: source["reading"].update(pixels="", grid="zz"),
+        lambda source: source["reading"].update(pixels="", grid="00"),
+        lambda source: source["reading"].update(pixels="", grid=3),
     ],
 )
-def test_a_selftest_that_is_none_is_refused(image: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    _edit(image, change)
-    assert "selftest" in _refused(image) or "self-test" in _refused(image)
+def test_an_invalid_selftest_is_refused(image: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    edit_input(image, change)
+    assert refusal(image).code in (
+        "selftest_invalid",
+        "checkpoint_manifest_invalid",
+        "checkpoint_file_missing",
+        "checkpoint_file_altered",
+    )
+
+
+@pytest.mark.parametrize("selected", [slice(0), slice(None)])
+def test_a_selftest_has_one_to_sixteen_inputs(image: Path, selected: slice) -> None:
+    fakes.edit_config(
+        image, lambda config: config["selftest"].update(inputs=config["selftest"]["inputs"][selected] * 9)
+    )
+    assert refusal(image).code == "checkpoint_manifest_invalid"
+
+
+def test_an_unknown_name_of_an_input_is_shown_as_it_is(text: Path) -> None:
+    edit_input(text, lambda source: source.update(name="a riddle", probabilities={"긍정": 1, "부정": 0}))
+    error = refusal(text)
+    assert error.code == "selftest_answer_differs"
+    assert "a riddle" in str(error)
 
 
 def test_a_hostile_selftest_takes_no_memory(text: Path) -> None:
-    _edit(text, lambda config: config["selftest"]["inputs"][2].update(times=10**12))
-    assert "a text of more than" in _refused(text)
+    edit_input(text, lambda source: source.update(times=10**12), number=2)
+    assert refusal(text).code == "selftest_invalid"
 
 
-# What it costs
-
-
-def _saved(folder: Path, kind: str) -> Path:
-    """Networks of the sizes that the command lines choose, with weights by chance."""
-    torch.manual_seed(0)
-    if kind == "image":
-        name, arguments = "whitened_convnet", {"size_px": 32}
-        transform: Any = ImageTransform(size_px=32)
-        model = image_models.build(name, labels=10, **arguments)
-    else:
-        tokens = ("<pad>", "<unk>", *(f"w{number}" for number in range(29_998)))
-        transform = TextTransform(tokens, tokens="words")
-        sizes = {"tokens": "words", "examples": 25_000, "total_tokens": 7_000_000}
-        name = "wide_deep"
-        arguments = text_models.arguments_for(name, vocabulary_size=30_000, labels=2, **sizes)
-        model = text_models.build(name, labels=2, **arguments)
-    labels = [str(number) for number in range(10 if kind == "image" else 2)]
-    info = {"kind": kind, "labels": labels, "model": {"name": name, "arguments": arguments}}
-    checkpoint.save(folder, info=info, weights=model.state_dict(), transform=transform, card="")
-    checkpoint.add_selftest(folder)
-    return folder
+# Cost
 
 
 @pytest.mark.parametrize("kind", ["image", "text"])
 def test_a_network_of_real_size_is_checked_at_once(tmp_path: Path, kind: str) -> None:
     """About 10 ms; what else the machine does may take a while, so the best of a few counts."""
-    folder = _saved(tmp_path / kind, kind)
-    loaded = checkpoint.load(folder)
-    took_s = []
+    network, transform, files = fakes.NETWORKS[kind], fakes.TRANSFORMS[kind], fakes.FILES[kind]
+    if kind == "image":
+        network = Network(name="whitened_convnet", arguments={"size_px": 32})
+        transform = {**transform, "size_px": 32}
+    else:
+        tokens = ("<pad>", "<unk>", *(f"w{number}" for number in range(29_998)))
+        files = {"vocab.txt": "\n".join(tokens).encode()}
+        network = Network(
+            name="wide_deep",
+            arguments={
+                "vocabulary_size": 30_000,
+                "buckets": 2**20,
+                "order": 3,
+                "deep_vocabulary": 12_000,
+                "embedding_size": 48,
+                "channels": 96,
+                "widths": [5],
+            },
+        )
+    described = fakes.make_manifest(kind, [str(number) for number in range(10)], network=network, transform=transform)
+    fakes.write_checkpoint(tmp_path / kind, described, transform=modality.get(kind).make_transform(transform, files))
+    loaded = checkpoint.load(tmp_path / kind)
+    times_s = []
     for _ in range(5):
         began = time.perf_counter()
-        selftest.check(loaded.model, loaded.transform, loaded.info, folder / "config.json")
-        took_s.append(time.perf_counter() - began)
-    assert min(took_s) < 0.2
+        selftest.check(loaded, tmp_path / kind)
+        times_s.append(time.perf_counter() - began)
+    assert min(times_s) < 0.2
