@@ -1,119 +1,151 @@
-"""The tab where two checkpoints answer the same input, side by side."""
+"""The tab in which two checkpoints answer the same input, side by side."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import gradio as gr
 
-from pyclassify.message import percent
-from pyclassify.ui import image_tab, text_tab
-from pyclassify.ui.answering import answer_box, latest, shown, too_few_box
-from pyclassify.ui.asking import BATCHES_AT_ONCE, Ask, Outcome, Read, outcomes
-from pyclassify.ui.frame import Frame
-from pyclassify.ui.naming import choices, titles
-from pyclassify.ui.uploads import take_uploads_only
-from pyclassify.ui.wording import LANGUAGES, Said, fixed, words
-from pyclassify.ui.wording.en import English
+from pyclassify.locales import LANGUAGES, Message, percent
+from pyclassify.ui.classify_tab import (
+    WIDGETS,
+    Columns,
+    answer_columns,
+    batched,
+    draw_answer,
+    draw_examples,
+    latest,
+    paragraph,
+    with_command,
+)
+from pyclassify.ui.header import Header
+from pyclassify.ui.i18n import Translations, checkpoint_choices, language_of, say, titles
+from pyclassify.ui.serving import Ask, Outcome, outcomes
 
 if TYPE_CHECKING:
     from gradio.events import Dependency
 
     from pyclassify.classifier import Classifier, Prediction
 
-Kind = Literal["image", "text"]
+_PLACES: Final = ("first", "second")
 
-Columns = tuple[list[Any], ...]
+_SWITCH: Final = """(value) => %s.map(
+    (other) => ({__type__: "update", elem_classes: other === value ? ["compare"] : ["compare", "away"]}))"""
+"""Shows the input and the answers of the kind that is chosen; in the browser, since it is only about what is seen."""
 
 
 def compare_tab(
-    classifiers: Mapping[Kind, Mapping[str, Classifier]], asks: Mapping[Kind, Ask], frame: Frame, *, max_batch: int
+    classifiers: Mapping[str, Mapping[str, Classifier]],
+    asks: Mapping[str, Ask],
+    header: Header,
+    translations: Translations,
+    *,
+    max_batch: int,
 ) -> list[Dependency]:
-    """Draw the tab and return its events.
+    """Draw the tab, and return its events.
 
     Args:
-        classifiers: of pictures and of text, by name.
-        asks: from `asker`, for each kind that has classifiers.
-        frame: around the tabs.
+        classifiers: by kind and name.
+        asks: from `make_ask`, for each kind that has classifiers.
+        header: above the tabs.
+        translations: of the page.
         max_batch: as for the other tabs.
     """
-    shown_first: Kind = "text" if len(classifiers["image"]) < 2 <= len(classifiers["text"]) else "image"
-    gr.HTML(fixed(lambda words: f"<p>{escape(words.COMPARE_INTRO)}</p>"), elem_classes="intro", padding=False)
-    kind = gr.Radio(
-        [(fixed(lambda words: words.A_PICTURE), "pictures"), (fixed(lambda words: words.A_TEXT), "texts")],
-        value=_VALUES[shown_first],
-        label=fixed(lambda words: words.COMPARE_KIND),
+    first = next((kind for kind in WIDGETS if len(classifiers[kind]) >= 2), next(iter(WIDGETS)))
+    intro = translations.fixed("page.compare.intro")
+    gr.HTML(f"<p>{intro}</p>", elem_classes="intro", padding=False)
+    switch = gr.Radio(
+        [(translations.fixed(f"page.compare.kinds.{kind}"), _value(kind)) for kind in WIDGETS],
+        value=_value(first),
+        label=translations.fixed("page.compare.kind"),
         elem_id="compare-kind",
     )
-    frame.linked["compare.kind"] = kind
+    header.linked["compare.kind"] = switch
     sides, events = [], []
-    for each in ("image", "text"):
+    for kind in WIDGETS:
         # out of sight and not left out, so that a link can fill it
-        with gr.Column(elem_classes=["compare"] if each == shown_first else ["compare", "away"]) as side:
+        with gr.Column(elem_classes=["compare"] if kind == first else ["compare", "away"]) as side:
             sides.append(side)
-            if len(classifiers[each]) < 2:
-                too_few_box(each, list(classifiers[each]))
+            if len(classifiers[kind]) < 2:
+                _draw_too_few(kind, list(classifiers[kind]), translations)
             else:
-                events.append(_side(each, classifiers[each], asks[each], frame, max_batch=max_batch))
-    # in the browser, because it is only about what is seen
-    switched = kind.change(None, kind, sides, js=_SWITCH, api_visibility="private")
+                events.append(
+                    _draw_side(kind, classifiers[kind], asks[kind], header, translations, max_batch=max_batch)
+                )
+    values = json.dumps([_value(kind) for kind in WIDGETS])
+    switched = switch.change(None, switch, sides, js=_SWITCH % values, api_visibility="private")
     return [*events, switched]
 
 
-_VALUES: Final[Mapping[Kind, str]] = {"image": "pictures", "text": "texts"}
-"""Of the switch; Gradio looks a value up among its own words, and takes "image" for a whole section of them."""
-
-_SWITCH = """(kind) => ["pictures", "texts"].map(
-    (each) => ({__type__: "update", elem_classes: each === kind ? ["compare"] : ["compare", "away"]}))"""
+def _value(kind: str) -> str:
+    """Return the value of the switch: Gradio looks values up among its own words, where "image" is a whole section."""
+    return f"{kind}s"
 
 
-def _side(kind: Kind, classifiers: Mapping[str, Classifier], ask: Ask, frame: Frame, *, max_batch: int) -> Dependency:
-    """Draw the input, the two menus with their answers and what can be said of both, and return the event."""
-    source, read, waiting = _picture() if kind == "image" else _text(classifiers)
-    names = list(classifiers)
+def _draw_too_few(kind: str, names: list[str], translations: Translations) -> None:
+    """Say that there are not two checkpoints of a kind, with the command that makes one."""
+    number = "one" if names else "none"
+    fields = {"name": escape(names[0])} if names else {}
+    sentence = translations.fixed(f"page.compare.too_few.{kind}.{number}", **fields)
+    gr.HTML(with_command(str(sentence), kind))
+
+
+def _draw_side(
+    kind: str,
+    classifiers: Mapping[str, Classifier],
+    ask: Ask,
+    header: Header,
+    translations: Translations,
+    *,
+    max_batch: int,
+) -> Dependency:
+    """Draw the input, the two menus with their answers and the verdict on both, and return the event."""
+    widget = WIDGETS[kind]
+    source = widget.draw(f"compare-{kind}", translations, small=True)
+    rows = [row[:1] for row in widget.examples(classifiers)]
+    draw_examples(rows, [source], f"compare-{kind}-examples", translations)
     menus: list[gr.Dropdown] = []
     boxes: list[gr.Label | gr.HTML] = []
     verdict = gr.HTML(elem_classes=["verdict", "live"], padding=False)  # what both say, in words, before the bars
     with gr.Row(elem_classes="sides-by-side"):
-        for name, label in zip(names, (_first, _second), strict=False):
+        for name, place in zip(classifiers, _PLACES, strict=False):
             with gr.Column(min_width=320):
-                menus.append(gr.Dropdown(choices(classifiers), value=name, label=fixed(label)))
-                boxes += answer_box(classifiers, waiting=waiting)
-    behind = "" if kind == "text" else "-picture"
-    frame.linked.update({f"compare.first{behind}": menus[0], f"compare.second{behind}": menus[1]})
+                label = translations.fixed(f"page.compare.{place}")
+                menu = gr.Dropdown(checkpoint_choices(classifiers, translations), value=name, label=label)
+                header.linked[f"compare.{place}-{kind}"] = menu
+                menus.append(menu)
+                with gr.Group():
+                    boxes += draw_answer(kind, classifiers, translations)
+    if widget.in_links:
+        header.linked[f"compare.{kind}"] = source  # type: ignore[assignment]
 
-    def answer(value: list[Any], first: list[str], second: list[str], language: list[str]) -> Columns:
-        return both(ask, classifiers, read, waiting, value, first, second, language)
+    def answer(values: list[Any], first: list[str], second: list[str], languages: list[str]) -> Columns:
+        return answer_both(kind, ask, classifiers, values, first, second, languages)
 
-    if isinstance(source, gr.Textbox):
-        frame.linked["compare.text"] = source
-    asked: Dependency = gr.on(
-        [source.change, *(menu.change for menu in menus), frame.language.input],
+    answered: Dependency = gr.on(
+        [source.change, *(menu.change for menu in menus), header.language.input],
         answer,
-        [source, *menus, frame.language],
+        [source, *menus, header.language],
         [*boxes, verdict],
         preprocess=False,
         postprocess=False,
-        show_progress="minimal" if kind == "image" else "hidden",
+        show_progress=widget.show_progress,
         show_progress_on=[boxes[0], boxes[2]],
         trigger_mode="always_last",
         js=latest(source),
         api_visibility="private",
-        concurrency_id="models",
-        concurrency_limit=BATCHES_AT_ONCE if max_batch > 1 else 1,
-        batch=True,
-        max_batch_size=max_batch,
+        **batched(max_batch),
     )
-    return asked
+    return answered
 
 
-def both(
+def answer_both(
+    kind: str,
     ask: Ask,
     classifiers: Mapping[str, Classifier],
-    read: Read,
-    waiting: Said,
     values: Sequence[Any],
     firsts: Sequence[str],
     seconds: Sequence[str],
@@ -122,108 +154,73 @@ def both(
     """Ask both checkpoints for all who wait, each checkpoint once.
 
     Args:
-        ask: from `asker`.
+        kind: of the inputs.
+        ask: from `make_ask`.
         classifiers: by name.
-        read: makes an input of a value.
-        waiting: what the answers say as long as nothing was sent.
         values: what visitors sent, one each.
         firsts: the checkpoint that each chose on the left.
-        seconds: the one on the right.
+        seconds: the checkpoint that each chose on the right.
         languages: of each.
 
     Returns:
-        Columns: ranked list and remarks of the first, the same of the second, and what can be said of both.
+        Columns: ranked lists and remarks of the first, the same of the second, and verdicts.
     """
-    found = outcomes(ask, [*values, *values], [*firsts, *seconds], read)
-    left, right = found[: len(values)], found[len(values) :]
-    called = {code: titles(classifiers, each) for code, each in LANGUAGES.items()}
+    results = outcomes(ask, [*values, *values], [*firsts, *seconds], WIDGETS[kind].read)
+    left, right = results[: len(values)], results[len(values) :]
+    called = {language: titles(classifiers, language) for language in LANGUAGES}
     verdicts = []
-    for first, second, one, other, language in zip(firsts, seconds, left, right, languages, strict=True):
-        said = words(language)
-        names = called[said.CODE]
-        verdicts.append(_said_of_both((names.get(first, first), names.get(second, second)), (one, other), said))
-    return *shown(left, languages, waiting=waiting)[:2], *shown(right, languages, waiting=waiting)[:2], verdicts
+    for first, second, one, other, code in zip(firsts, seconds, left, right, languages, strict=True):
+        language = language_of(code)
+        names = (called[language].get(first, first), called[language].get(second, second))
+        verdicts.append(_verdict_html(names, (one, other), language))
+    columns = [answer_columns(side, languages, kind=kind)[:2] for side in (left, right)]
+    return *columns[0], *columns[1], verdicts
 
 
-def verdict(names: tuple[str, str], predictions: tuple[Prediction, Prediction], words: type[English]) -> str:
-    """Whether two checkpoints agree, and how far apart they are, in words.
+def verdict(names: tuple[str, str], predictions: tuple[Prediction, Prediction], language: str) -> str:
+    """Write whether two checkpoints agree, and how far apart they are.
 
     Args:
-        names: that the checkpoints go by on the page.
+        names: of the checkpoints on the page.
         predictions: of each, with their labels as they are called there.
-        words: of the language.
+        language: of the visitor.
     """
     if names[0] == names[1]:
-        return words.SAME_CHECKPOINT
-    both = list(zip(names, predictions, strict=True))
-    answering = [(name, each) for name, each in both if each.known is not False]
+        return say("page.compare.same", language)
+    answering = [pair for pair in zip(names, predictions, strict=True) if pair[1].known is not False]
     if not answering:
-        return words.NEITHER_KNOWS
+        return say("page.compare.neither", language)
     if len(answering) == 1:
-        ((name, found),) = answering
+        ((name, prediction),) = answering
         (other,) = set(names) - {name}
-        return words.only(name, found.label, _share(found, found.label, words), other)
-    return _compared(names, *predictions, words)
+        share = _share(prediction, prediction.label, language)
+        return say("page.compare.only", language, name=name, label=prediction.label, percent=share, other=other)
+    return _compared(names, *predictions, language)
 
 
-def _compared(names: tuple[str, str], first: Prediction, second: Prediction, words: type[English]) -> str:
-    answers = [
-        (name, each.label, _share(each, each.label, words)) for name, each in zip(names, (first, second), strict=True)
-    ]
-    if not first.probabilities.keys() & second.probabilities.keys():
-        return words.unlike(answers)
-    apart = words.apart(_points(first, second)) if first.label in second.probabilities else ""
+def _compared(names: tuple[str, str], first: Prediction, second: Prediction, language: str) -> str:
+    own = (_share(first, first.label, language), _share(second, second.label, language))
+    fields = {"first": names[0], "second": names[1], "first_percent": own[0], "second_percent": own[1]}
     if first.label == second.label:
-        return words.agree(first.label, names, (answers[0][2], answers[1][2]), apart)
-    others = (_share(second, first.label, words), _share(first, second.label, words))
-    return words.disagree([(*answer, other) for answer, other in zip(answers, others, strict=True)])
+        points = 100 * abs(first.probabilities[first.label] - second.probabilities[first.label])
+        many = Message("page.compare.points", {"count": round(points)})
+        apart = many if points >= 1 else Message("page.compare.under_point")
+        return say("page.compare.agree", language, label=first.label, apart=apart, **fields)
+    fields |= {"first_label": first.label, "second_label": second.label}
+    if not first.probabilities.keys() & second.probabilities.keys():
+        return say("page.compare.unlike", language, **fields)
+    others = {
+        "first_other": _share(second, first.label, language),
+        "second_other": _share(first, second.label, language),
+    }
+    return say("page.compare.disagree", language, **fields, **others)
 
 
-def _points(first: Prediction, second: Prediction) -> float:
-    """Percentage points between what the two give to the first one's label."""
-    return 100 * abs(first.probabilities[first.label] - second.probabilities[first.label])
+def _share(prediction: Prediction, label: str, language: str) -> str:
+    share = prediction.probabilities.get(label)
+    return say("page.compare.no_label", language) if share is None else percent(share, language)
 
 
-def _share(prediction: Prediction, label: str, words: type[English]) -> str:
-    found = prediction.probabilities.get(label)
-    return words.NO_SHARE if found is None else percent(found, language=words.CODE)
-
-
-def _said_of_both(names: tuple[str, str], found: tuple[Outcome | None, Outcome | None], words: type[English]) -> str:
-    first, second = (each.said_in(words) if each else None for each in found)
-    return f"<p>{escape(verdict(names, (first, second), words))}</p>" if first and second else ""
-
-
-def _picture() -> tuple[gr.Image, Read, Said]:
-    picture = image_tab.picture_box("compare-picture", height=260)
-    gr.Examples(
-        [[str(path)] for path in sorted(image_tab.EXAMPLES.glob("*.*g"))],
-        picture,
-        label=fixed(lambda words: words.EXAMPLES),
-        elem_id="compare-pictures",
-        api_visibility="private",
-    )
-    take_uploads_only(picture)
-    return picture, image_tab.read, lambda words: words.WAITING_FOR_PICTURE
-
-
-def _text(classifiers: Mapping[str, Classifier]) -> tuple[gr.Textbox, Read, Said]:
-    text = text_tab.text_box("compare-text", lines=3)
-    samples = text_tab.fitting_examples(classifiers)
-    if samples:
-        gr.Examples(
-            [[sentence] for sentence, _ in samples],
-            text,
-            label=fixed(lambda words: words.EXAMPLES),
-            elem_id="compare-sentences",
-            api_visibility="private",
-        )
-    return text, text_tab.read, lambda words: words.WAITING_FOR_TEXT
-
-
-def _first(words: type[English]) -> str:
-    return words.FIRST
-
-
-def _second(words: type[English]) -> str:
-    return words.SECOND
+def _verdict_html(names: tuple[str, str], results: tuple[Outcome | None, Outcome | None], language: str) -> str:
+    first, second = (outcome.named(language) if outcome else None for outcome in results)
+    return paragraph(verdict(names, (first, second), language)) if first and second else ""

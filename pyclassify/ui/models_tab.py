@@ -1,224 +1,425 @@
-"""The tab where every checkpoint has a card: what it knows, how good it is, how fast, and how it was made."""
+"""The tab with a card for each checkpoint: what it knows, how good and how fast it is, and how it was made.
+
+The browser translates the text of a card. Its figures are drawn on the server, in the visitor's language, when the
+card is opened.
+"""
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 import gradio as gr
 
-from pyclassify.evaluation.comparison import SURE
-from pyclassify.ui.figures import Line, chart, confusion_table, count_axis, most_confused, value_axis
-from pyclassify.ui.naming import label_names, naming, title
-from pyclassify.ui.wording import fixed
-from pyclassify.ui.wording.en import English
+from pyclassify import plots
+from pyclassify.evaluation import SIGNIFICANT
+from pyclassify.locales import LANGUAGES, Message, number, percent
+from pyclassify.ui.i18n import Translations, checkpoint_key, language_of, milliseconds, say, title
 
 if TYPE_CHECKING:
+    from gradio.events import Dependency
+
     from pyclassify.classifier import Classifier
+    from pyclassify.manifest import Baseline, Manifest, Scores, Training
+    from pyclassify.ui.header import Header
 
 log = logging.getLogger(__name__)
 
-MOST_IN_TABLE = 12
-"""Labels; of more the table would be wider than any page, and the pairs that are confused most are named instead."""
+MAX_TABLE_LABELS: Final = 12
+"""With more, the table would be wider than any page; the pairs that are confused most are listed instead."""
 
-MOST_LABELS_NAMED = 60
-MOST_DOTTED = 12
-"""Epochs; the dots of more would run into one another."""
+MAX_LABELS_NAMED: Final = 60
+MAX_PAIRS: Final = 10
 
-PAIRS_NAMED = 10
+_PROCESSORS: Final = {"cpu": "CPU", "cuda": "GPU", "mps": "Apple GPU", "xpu": "Intel GPU"}
 
-Draw = Callable[[Mapping[str, Any], type[English]], str]
-"""From a checkpoint's config.json and the words of a language to HTML; "" where there is nothing to draw."""
+_FIGURES = '<div class="figures"></div>'
+_WITH_FIGURES = "${value.replace('" + _FIGURES + "', () => figures || '" + _FIGURES + "')}"
+
+# A card that is drawn anew, in another language or with its figures, stays as open as it was.
+_DRAW_WHEN_OPEN = """
+const card = element.querySelector("details");
+let open = card.open;
+const draw = () => { if (open && card.querySelector(".figures")) trigger("click"); };
+card.addEventListener("toggle", () => {
+  if (card.open === open) return;
+  open = card.open;
+  draw();
+});
+watch("value", () => { card.open = open; draw(); });
+watch("figures", () => { card.open = open; });
+draw();
+"""
 
 
-def models_tab(classifiers: Mapping[str, Classifier], answer_ms: Mapping[str, float]) -> None:
-    """Draw a card for each classifier, the first one open.
+def models_tab(
+    classifiers: Mapping[str, Classifier],
+    answer_ms: Mapping[str, float],
+    header: Header,
+    translations: Translations,
+) -> list[Dependency]:
+    """Draw a card for each classifier, the first one open, and return the events of the tab.
 
     Args:
         classifiers: by name.
-        answer_ms: milliseconds that one answer takes here, of those that were asked.
+        answer_ms: milliseconds that an answer takes here, of the checkpoints that were tried.
+        header: for the language of the visitor.
+        translations: takes the words of the cards.
     """
-    gr.HTML(fixed(lambda words: f"<p>{escape(words.MODELS_INTRO)}</p>"), elem_classes="intro", padding=False)
-    for number, (name, classifier) in enumerate(classifiers.items()):
-        gr.HTML(fixed(_of(name, classifier, answer_ms.get(name), is_open=not number)), padding=False)
+    gr.HTML(f"<p>{translations.fixed('page.models.intro')}</p>", elem_classes="intro", padding=False)
+    events = []
+    for position, (name, classifier) in enumerate(classifiers.items()):
+        words = {
+            language: card(name, classifier, language, answer_ms=answer_ms.get(name), is_open=position == 0)
+            for language in LANGUAGES
+        }
+        box = gr.HTML(
+            translations.add(checkpoint_key(name, "card"), words),
+            html_template=_WITH_FIGURES,
+            js_on_load=_DRAW_WHEN_OPEN,
+            padding=False,
+            figures="",
+        )
+        drawn = box.click(
+            _draw(classifier.manifest),
+            header.language,
+            box,
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+        events.append(drawn)
+    return events
+
+
+def _draw(manifest: Manifest) -> Callable[[str], dict[str, object]]:
+    """Make the function that fills in the figures of a card; each language is drawn once."""
+
+    @cache
+    def drawn(language: str) -> str:
+        return figures(manifest, language)
+
+    return lambda language: gr.update(figures=drawn(language_of(language)))
 
 
 def card(
-    name: str,
-    classifier: Classifier,
-    words: type[English],
-    *,
-    answer_ms: float | None = None,
-    is_open: bool = False,
+    name: str, classifier: Classifier, language: str, *, answer_ms: float | None = None, is_open: bool = False
 ) -> str:
-    """The card of one checkpoint as HTML; what its config.json lacks, or has in another form, is left out.
+    """Write the card of a checkpoint as HTML, with an empty place for its figures.
 
     Args:
         name: of the checkpoint on the page.
-        classifier: which answers.
-        words: of the language.
-        answer_ms: milliseconds that one answer takes here.
-        is_open: whether more than its head is shown at first.
+        classifier: to describe; what its manifest does not record is left out.
+        language: one of LANGUAGES.
+        answer_ms: milliseconds that an answer takes here.
+        is_open: whether more than the heading is shown at first.
     """
-    labels = list(label_names(naming(classifier), words).values())
-    info = {**classifier.info, "kind": classifier.kind, "labels": labels}
-    called = title(name, classifier.info, words)
-    beside = f" <small>{escape(name)}</small>" if called != name else ""
-    figures = "".join(_part(draw, info, words) for draw in (_confusion, _reliability, _curves))
-    here = words.speed(classifier.kind, answer_ms, str(classifier.device)) if answer_ms is not None else ""
+    manifest = classifier.manifest
+    heading = title(name, manifest, language)
+    folder = f" <small>{escape(name)}</small>" if heading != name else ""
+    has_figures = bool(figure_parts(manifest))
+    command = manifest.training.command if manifest.training else ""
     return (
-        f'<details class="model"{" open" if is_open else ""}><summary><h2>{escape(called)}{beside}</h2>'
-        f"<span>{_part(_line, info, words)}</span></summary>"
-        f'{_part(_knows, info, words)}{_part(_scores, info, words)}<div class="figures">{figures}</div>'
-        f"{_part(_findings, info, words)}"
-        f"{_list(words.FACTS, [here, *(_part(fact, info, words) for fact in (_recorded, _size, _made))])}"
-        f"{_part(_command, info, words)}</details>"
+        f'<details class="model"{" open" if is_open else ""}><summary><h2>{escape(heading)}{folder}</h2>'
+        f"<span>{escape(_in_short(manifest, language))}</span></summary>"
+        f"{_labels(manifest, language)}"
+        f"{_list(say('page.models.scores.title', language), _scores(manifest, language))}"
+        f"{_FIGURES if has_figures else ''}"
+        f"{_list(say('page.models.findings', language), _findings(manifest, language))}"
+        f"{_list(say('page.models.facts.title', language), _facts(classifier, answer_ms, language))}"
+        f"{_command(command, language)}</details>"
     )
 
 
-def _of(name: str, classifier: Classifier, answer_ms: float | None, *, is_open: bool) -> Callable[[type[English]], str]:
-    return lambda words: card(name, classifier, words, answer_ms=answer_ms, is_open=is_open)
+def _in_short(manifest: Manifest, language: str) -> str:
+    return (
+        _correct(manifest.scores, manifest.kind, language) if manifest.scores else _number_of_labels(manifest, language)
+    )
 
 
-def _part(draw: Draw, info: Mapping[str, Any], words: type[English]) -> str:
-    """One part of a card, or nothing: config.json may be of an earlier day, or by somebody else."""
+def _correct(scores: Scores, kind: str, language: str) -> str:
+    accuracy = percent(scores.accuracy, language, digits=1)
+    return say("page.models.correct", language, accuracy=accuracy, counted=_counted(kind, scores.num_examples))
+
+
+def _number_of_labels(manifest: Manifest, language: str) -> str:
+    items = Message(f"kinds.{manifest.kind}.plural")
+    return say("page.models.labels", language, items=items, count=len(manifest.labels))
+
+
+def _counted(kind: str, count: int) -> Message:
+    return Message(f"items.{kind}", {"count": count})
+
+
+def _labels(manifest: Manifest, language: str) -> str:
+    names = list(manifest.label_names(language).values())
+    shown = names[:MAX_LABELS_NAMED]
+    if len(names) > len(shown):
+        shown.append(say("page.models.more", language, count=len(names) - len(shown)))
+    items = "".join(f"<li>{escape(name)}</li>" for name in shown)
+    return f'{_heading(_number_of_labels(manifest, language))}<ul class="labels">{items}</ul>'
+
+
+def _scores(manifest: Manifest, language: str) -> list[str]:
+    data, scores, kind = manifest.data, manifest.scores, manifest.kind
+    sentences = []
+    if data:
+        counted = _counted(kind, data.train)
+        sentences.append(say("page.models.scores.data", language, counted=counted, name=data.name))
+    if scores:
+        low, high = scores.accuracy_interval
+        sentences += [
+            say(
+                "page.models.scores.correct",
+                language,
+                accuracy=percent(scores.accuracy, language, digits=1),
+                counted=_counted(kind, scores.num_examples),
+                low=percent(low, language, digits=1),
+                high=percent(high, language, digits=1),
+                majority=percent(scores.majority_accuracy, language, digits=1),
+            ),
+            _if_known(lambda: _baseline(scores.baseline, kind, language)),
+        ]
+        if scores.without_leaked:
+            counted = _counted(kind, scores.without_leaked.leaked)
+            accuracy = percent(scores.without_leaked.accuracy, language, digits=1)
+            sentences.append(say("page.models.scores.without_leaked", language, counted=counted, accuracy=accuracy))
+        if manifest.ood:
+            share = percent(scores.refused, language, digits=1)
+            sentences.append(say("page.models.scores.refused", language, share=share))
+    return sentences or [say("page.models.no_record", language)]
+
+
+def _baseline(baseline: Baseline, kind: str, language: str) -> str:
+    low, high = baseline.accuracy_interval
+    if baseline.p_value >= SIGNIFICANT:
+        verdict = "undecided"
+    else:
+        verdict = "better" if baseline.only_ours > baseline.only_baseline else "worse"
+    return say(
+        f"page.models.scores.baseline.{verdict}",
+        language,
+        name=baseline.title(language),
+        accuracy=percent(baseline.accuracy, language, digits=1),
+        low=percent(low, language, digits=1),
+        high=percent(high, language, digits=1),
+        only_ours=_counted(kind, baseline.only_ours),
+        only_baseline=_counted(kind, baseline.only_baseline),
+    )
+
+
+def _findings(manifest: Manifest, language: str) -> list[str]:
+    findings = manifest.data_report.findings if manifest.data_report else []
+    return [_if_known(lambda finding=finding: finding.summary(manifest.kind, language)) for finding in findings]  # type: ignore[misc]
+
+
+def _if_known(write: Callable[[], str]) -> str:
+    """Write a sentence whose key and fields a checkpoint names; empty if this version has no such sentence."""
     try:
-        return draw(info, words)
-    except (KeyError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
-        log.info("a part of a card is left out: %s: %s", type(error).__name__, error)
+        return write()
+    except (LookupError, TypeError, ValueError) as error:
+        log.info("a sentence of a checkpoint is left out: %s: %s", type(error).__name__, error)
         return ""
 
 
-def _line(info: Mapping[str, Any], words: type[English]) -> str:
-    return escape(words.right_on(info) or words.number_of_labels(info))
-
-
-def _knows(info: Mapping[str, Any], words: type[English]) -> str:
-    named = [escape(label) for label in info["labels"][:MOST_LABELS_NAMED]]
-    more = len(info["labels"]) - len(named)
-    items = "".join(f"<li>{label}</li>" for label in [*named, *([escape(words.more(more))] if more else [])])
-    return f'{_heading(words.number_of_labels(info))}<ul class="labels">{items}</ul>'
-
-
-def _scores(info: Mapping[str, Any], words: type[English]) -> str:
-    parts: tuple[Draw, ...] = (_about, _baseline, _without_leaked, _refused)
-    return _list(words.SCORES, [_part(part, info, words) for part in parts])
-
-
-def _about(info: Mapping[str, Any], words: type[English]) -> str:
-    return escape(words.about(info))
-
-
-def _baseline(info: Mapping[str, Any], words: type[English]) -> str:
-    row = info["scores"]["baseline"]
-    differs = None if row["p_value"] >= SURE else row["only_ours"] > row["only_other"]
-    return escape(words.baseline(row, differs))
-
-
-def _without_leaked(info: Mapping[str, Any], words: type[English]) -> str:
-    row = info["scores"]["without_leaked"]
-    return escape(words.without_leaked(row, info["kind"])) if row else ""
-
-
-def _refused(info: Mapping[str, Any], words: type[English]) -> str:
-    return escape(words.refused(info["scores"]["refused"], info["kind"]))
-
-
-def _confusion(info: Mapping[str, Any], words: type[English]) -> str:
-    labels, counts = info["labels"], info["scores"]["confusion"]
-    if len(labels) <= MOST_IN_TABLE:
-        table = confusion_table(
-            counts, labels, caption=words.CONFUSION_CAPTION, true=words.TRUE_LABEL, answer=words.ANSWER
+def _facts(classifier: Classifier, answer_ms: float | None, language: str) -> list[str]:
+    manifest, facts = classifier.manifest, []
+    if answer_ms is not None:
+        device = str(classifier.device)
+        processor = _PROCESSORS.get(device.partition(":")[0], device)
+        time = milliseconds(answer_ms, language)
+        facts.append(say("page.models.facts.speed", language, time=time, processor=processor))
+    if measured := manifest.measured:
+        time = milliseconds(measured.answer_ms, language)
+        facts.append(
+            say("page.models.facts.measured", language, date=measured.date, hardware=measured.hardware, time=time)
         )
-        # a table wider than the card is scrolled, with the keyboard too
-        scrolled = f'<div class="wide" role="region" tabindex="0" aria-label="{escape(words.CONFUSION)}">{table}</div>'
-        return _figure(words.CONFUSION, scrolled, words.CONFUSION_HINT)
-    pairs = most_confused(counts, labels, most=PAIRS_NAMED)
-    items = "".join(f"<li>{escape(words.confused(*pair))}</li>" for pair in pairs)
-    return _figure(words.CONFUSION, f"<ol>{items}</ol>", words.PAIRS_HINT) if pairs else ""
+    if training := manifest.training:
+        network = {"network": manifest.network.name, "parameters": training.num_parameters}
+        if manifest.size_bytes:
+            megabytes = number(manifest.size_bytes / 1e6, language, digits=1)
+            facts.append(say("page.models.facts.network_and_size", language, megabytes=megabytes, **network))
+        else:
+            facts.append(say("page.models.facts.network", language, **network))
+        facts.append(
+            say(
+                "page.models.facts.trained",
+                language,
+                date=training.date,
+                duration=_duration(training.duration_s),
+                hardware=training.hardware,
+            )
+        )
+    return facts
 
 
-def _reliability(info: Mapping[str, Any], words: type[English]) -> str:
-    row = info["scores"]["calibration"]
-    bins = row["bins"]
-    most = max(each["examples"] for each in bins)
-    points = [(each["confidence"], each["accuracy"]) for each in bins]
-    lines = [
-        Line("ideal", [(0.0, 0.0), (1.0, 1.0)]),
-        Line("measured", points, [each["examples"] / most for each in bins]),
+def _duration(seconds: float) -> Message:
+    if seconds >= 120:
+        return Message("page.models.facts.minutes", {"count": round(seconds / 60)})
+    return Message("page.models.facts.seconds", {"count": round(seconds)})
+
+
+def _command(command: str, language: str) -> str:
+    if not command:
+        return ""
+    heading = _heading(say("page.models.command", language))
+    return f'{heading}<pre tabindex="0"><code>{escape(command)}</code></pre>'
+
+
+# Figures
+
+
+def figure_parts(manifest: Manifest) -> list[Callable[[str], str]]:
+    """Return a function per figure that the manifest has numbers for; each draws in a language."""
+    scores, training, parts = manifest.scores, manifest.training, []
+    if scores and _is_square(scores.confusion, len(manifest.labels)):
+        parts.append(lambda language: _confusion(scores, manifest, language))
+    if scores and any(part.num_examples for part in scores.calibration.bins):
+        parts.append(lambda language: _reliability(scores, language))
+    if training and training.epochs:
+        parts.append(lambda language: _curves(training, language))
+    return parts
+
+
+def figures(manifest: Manifest, language: str) -> str:
+    """Draw what a checkpoint mixes up, how far its percentages can be trusted, and how it learned, as HTML."""
+    return f'<div class="figures">{"".join(part(language) for part in figure_parts(manifest))}</div>'
+
+
+def _is_square(counts: Sequence[Sequence[int]], side: int) -> bool:
+    return len(counts) == side and all(len(row) == side for row in counts)
+
+
+def _confusion(scores: Scores, manifest: Manifest, language: str) -> str:
+    names, heading = list(manifest.label_names(language).values()), say("page.models.confusion.title", language)
+    if len(names) <= MAX_TABLE_LABELS:
+        table = confusion_table(
+            scores.confusion,
+            names,
+            caption=say("page.models.confusion.caption", language),
+            true_label=say("page.models.confusion.true_label", language),
+            answer=say("page.models.confusion.answer", language),
+        )
+        # a table that is wider than the card is scrolled, with the keyboard too
+        wide = f'<div class="wide" role="region" tabindex="0" aria-label="{escape(heading)}">{table}</div>'
+        return _figure(heading, wide, say("page.models.confusion.hint", language))
+    pairs = [
+        say("page.models.confusion.pair", language, label=label, answer=answer, count=count, total=total)
+        for label, answer, count, total in most_confused(scores.confusion, names, most=MAX_PAIRS)
     ]
-    across, up = (value_axis(title, (0.0, 1.0), scale=100) for title in (words.SURE_AXIS, words.RIGHT_AXIS))
-    largest = max(bins, key=lambda each: each["examples"])
-    said = words.reliability_seen(largest["confidence"], largest["accuracy"], row["ece_after"])
-    drawn = chart(lines, across, up, title=words.RELIABILITY, description=said)
-    return _figure(words.RELIABILITY, drawn, words.RELIABILITY_HINT, words.calibrated(row))
+    items = "".join(f"<li>{escape(pair)}</li>" for pair in pairs)
+    return _figure(heading, f"<ol>{items}</ol>", say("page.models.confusion.pairs_hint", language)) if pairs else ""
 
 
-def _curves(info: Mapping[str, Any], words: type[English]) -> str:
-    epochs = info["training"]["epochs"]
-    drawn = "".join(
-        _curve(epochs, measure, title, words)
-        for measure, title in (("accuracy", words.ACCURACY_AXIS), ("loss", words.LOSS_AXIS))
+def confusion_table(
+    counts: Sequence[Sequence[int]], labels: Sequence[str], *, caption: str, true_label: str, answer: str
+) -> str:
+    """Write a confusion matrix as a table with shaded cells.
+
+    Args:
+        counts: (K, K); row: true label, column: answer.
+        labels: K names.
+        caption: of the table.
+        true_label: heading of the rows.
+        answer: heading of the columns.
+    """
+    columns = "".join(f'<th scope="col"><span>{escape(label)}</span></th>' for label in labels)
+    rows = []
+    for position, (label, row) in enumerate(zip(labels, counts, strict=True)):
+        total = max(1, sum(row))
+        cells = "".join(_cell(count / total, count, column == position) for column, count in enumerate(row))
+        rows.append(f'<tr><th scope="row">{escape(label)}</th>{cells}</tr>')
+    upright = " upright" if len(labels) > 3 else ""
+    return (
+        f'<table class="confusion{upright}"><caption>{escape(caption)}</caption><thead>'
+        f'<tr><td></td><th scope="colgroup" colspan="{len(labels)}">{escape(answer)}</th></tr>'
+        f'<tr><th scope="col" class="corner">{escape(true_label)}</th>{columns}</tr>'
+        f"</thead><tbody>{''.join(rows)}</tbody></table>"
     )
-    legend = "".join(
-        f'<span class="key {kind}">{escape(said)}</span>'
-        for kind, said in (("training", words.ON_TRAINING), ("measured", words.ON_VALIDATION), ("kept", words.KEPT))
+
+
+def _cell(share: float, count: int, is_right: bool) -> str:
+    # the root lets rare mistakes, which are what the table is for, be seen beside the many right answers
+    shade = f' style="--share:{math.sqrt(share):.2f}"' if count else ""
+    right = ' class="right"' if is_right else ""
+    return f"<td{right}{shade}>{count:,}</td>"
+
+
+def most_confused(
+    counts: Sequence[Sequence[int]], labels: Sequence[str], *, most: int
+) -> list[tuple[str, str, int, int]]:
+    """List the pairs of labels that are confused most often.
+
+    Returns:
+        True label, answer, how often, and how many examples the true label has; the most frequent first.
+    """
+    pairs = [
+        (labels[i], labels[j], count, sum(row))
+        for i, row in enumerate(counts)
+        for j, count in enumerate(row)
+        if i != j and count
+    ]
+    return sorted(pairs, key=lambda pair: -pair[2])[:most]
+
+
+def _reliability(scores: Scores, language: str) -> str:
+    score, heading = scores.calibration, say("page.models.reliability.title", language)
+    largest = max(score.bins, key=lambda part: part.num_examples)
+    error = number(100 * score.ece_after, language, digits=1)
+    labels = {
+        "title": heading,
+        "description": say(
+            "page.models.reliability.description",
+            language,
+            confidence=percent(largest.confidence, language, digits=1),
+            accuracy=percent(largest.accuracy, language, digits=1),
+            error=error,
+        ),
+        "confidence": say("page.models.reliability.confidence", language),
+        "accuracy": say("page.models.reliability.accuracy", language),
+    }
+    before = number(100 * score.ece_before, language, digits=1)
+    return _figure(
+        heading,
+        plots.reliability_svg(score, labels),
+        say("page.models.reliability.hint", language),
+        say("page.models.reliability.error", language, after=error, before=before),
     )
-    return _figure(words.CURVES, f'<div class="pair">{drawn}</div><p class="keys">{legend}</p>', words.CURVES_HINT)
 
 
-def _curve(epochs: Sequence[Mapping[str, Any]], measure: str, title: str, words: type[English]) -> str:
-    parts = [
-        (kind, [(float(each["epoch"]), float(each[f"{part}_{measure}"])) for each in epochs])
-        for kind, part in (("training", "train"), ("measured", "validation"))
-    ]
-    scale = 100.0 if measure == "accuracy" else 1.0
-    up = value_axis(title, [value for _, points in parts for _, value in points], scale=scale)
-    kept = [each["epoch"] for each in epochs if each.get("is_best")][-1:]
-    dots = [0.0] * len(epochs) if len(epochs) <= MOST_DOTTED else ()
-    lines = [
-        *(Line("kept", [(float(epoch), up.low), (float(epoch), up.high)]) for epoch in kept),
-        *(Line(kind, points, dots) for kind, points in parts),
-    ]
-    across = count_axis(words.EPOCH_AXIS, int(epochs[-1]["epoch"]))
-    first, last = (parts[1][1][index][1] * scale for index in (0, -1))
-    return chart(lines, across, up, title=title, description=words.curve_seen(first, last, len(epochs)))
+def _curves(training: Training, language: str) -> str:
+    labels = {key: say(f"page.models.curves.{key}", language) for key in ("epoch", "accuracy", "loss")}
+    first, last = training.epochs[0], training.epochs[-1]
+    values = {
+        "accuracy": (percent(first.val_accuracy, language, digits=1), percent(last.val_accuracy, language, digits=1)),
+        "loss": (number(first.val_loss, language, digits=3), number(last.val_loss, language, digits=3)),
+    }
+    for measure, (start, end) in values.items():
+        labels[f"{measure}_description"] = say(
+            "page.models.curves.description", language, first=start, last=end, epoch=str(last.epoch)
+        )
+    keys = "".join(
+        f'<span class="key {key}">{escape(say(f"page.models.curves.{key}", language))}</span>'
+        for key in ("training", "validation", "kept")
+    )
+    charts = f'<div class="pair">{plots.curves_svg(training, labels)}</div><p class="keys">{keys}</p>'
+    return _figure(say("page.models.curves.title", language), charts, say("page.models.curves.hint", language))
 
 
-def _findings(info: Mapping[str, Any], words: type[English]) -> str:
-    found = info["findings"]["findings"]
-    return _list(words.FINDINGS, [escape(words.finding(each, info["kind"])) for each in found])
+def _heading(words: str) -> str:
+    return f"<h3>{escape(words)}</h3>"
 
 
-def _recorded(info: Mapping[str, Any], words: type[English]) -> str:
-    return escape(words.recorded_speed(info["measured"]))
+def _list(heading: str, sentences: Sequence[str]) -> str:
+    """Write sentences below a heading; nothing if there are none."""
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences if sentence)
+    return f"{_heading(heading)}<ul>{items}</ul>" if items else ""
 
 
-def _size(info: Mapping[str, Any], words: type[English]) -> str:
-    return escape(words.size(info.get("size_bytes"), info["training"]["parameters"], info["model"]["name"]))
-
-
-def _made(info: Mapping[str, Any], words: type[English]) -> str:
-    return escape(words.made(info["training"]))
-
-
-def _command(info: Mapping[str, Any], words: type[English]) -> str:
-    command = escape(info["training"]["command"])
-    return f'{_heading(words.COMMAND)}<pre tabindex="0"><code>{command}</code></pre>'
-
-
-def _heading(said: str) -> str:
-    return f"<h3>{escape(said)}</h3>"
-
-
-def _list(heading: str, items: Sequence[str]) -> str:
-    """A heading over sentences that are HTML already; nothing where there are none."""
-    said = "".join(f"<li>{item}</li>" for item in items if item)
-    return f"{_heading(heading)}<ul>{said}</ul>" if said else ""
-
-
-def _figure(heading: str, drawn: str, *hints: str) -> str:
-    said = "".join(f"<p>{escape(hint)}</p>" for hint in hints if hint)
-    return f"<figure>{_heading(heading)}{drawn}<figcaption>{said}</figcaption></figure>"
+def _figure(heading: str, content: str, *hints: str) -> str:
+    caption = "".join(f"<p>{escape(hint)}</p>" for hint in hints if hint)
+    return f"<figure>{_heading(heading)}{content}<figcaption>{caption}</figcaption></figure>"

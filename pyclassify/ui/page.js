@@ -2,10 +2,10 @@
   // Ctrl+V anywhere on the Image tab is the same as choosing a file. Gradio itself has only a button for it, and browsers
   // refuse that one the clipboard on a page without https.
   document.addEventListener("paste", (event) => {
-    const picture = document.querySelector("#picture");
-    const input = picture?.querySelector("input[type=file]");
+    const image = document.querySelector("#image");
+    const input = image?.querySelector("input[type=file]");
     const files = [...(event.clipboardData?.files ?? [])];
-    if (!input || !files.length || picture.offsetParent === null) return;
+    if (!input || !files.length || image.offsetParent === null) return;
     const chosen = new DataTransfer();
     chosen.items.add(files[0]);
     input.files = chosen.files;
@@ -24,7 +24,7 @@
   new MutationObserver(name).observe(document.body, { childList: true, subtree: true });
   name();
   // What changes is read out, politely; the element must be there before its content comes.
-  document.querySelectorAll(".live").forEach((each) => each.setAttribute("aria-live", "polite"));
+  document.querySelectorAll(".live").forEach((element) => element.setAttribute("aria-live", "polite"));
   // Gradio runs this some time after the page is drawn; whoever drives the page by program can wait for it.
   document.documentElement.dataset.paste = "on";
 }

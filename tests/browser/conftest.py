@@ -73,7 +73,7 @@ def address(browser: Browser, checkpoints: Path) -> Iterator[str]:  # without a 
 
 
 class Watched:
-    """What a tab of the browser asked for and complained about."""
+    """Notes what a tab of the browser requests and complains about."""
 
     def __init__(self, page: Page, address: str) -> None:
         self.page = page
@@ -92,9 +92,9 @@ class Watched:
         if message.type in ("error", "warning") and message.text not in KNOWN_WARNINGS:
             self._complain(f"{message.type}: {message.text}")
 
-    def _complain(self, said: str) -> None:
+    def _complain(self, message: str) -> None:
         if not self.leaving:
-            self.complaints.append(said)
+            self.complaints.append(message)
 
     def reload(self) -> None:
         """Load the page anew once it has been quiet: a chain of questions has gaps.
@@ -120,7 +120,7 @@ class Watched:
 
 @pytest.fixture
 def open_page(browser: Browser, address: str) -> Iterator[Any]:
-    """A function that opens the page anew; at the end it looks at what the browser complained about."""
+    """Return a function that opens the page anew; in the end the browser must not have complained about anything."""
     contexts, watched = [], []
 
     def open_page(*, width: int = 1440, theme: str = "light", locale: str = "en-US", fragment: str = "") -> Page:
@@ -140,12 +140,12 @@ def open_page(browser: Browser, address: str) -> Iterator[Any]:
         return page
 
     yield open_page
-    for each in watched:
-        each.leaving = True
+    for watch in watched:
+        watch.leaving = True
     for context in contexts:
         context.close()
-    assert [each.complaints for each in watched if each.complaints] == []
-    assert [each.foreign for each in watched if each.foreign] == []
+    assert [watch.complaints for watch in watched if watch.complaints] == []
+    assert [watch.foreign for watch in watched if watch.foreign] == []
 
 
 @pytest.fixture

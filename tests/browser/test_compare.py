@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyclassify.ui.image_tab import EXAMPLES
-from pyclassify.ui.wording.en import English
-from pyclassify.ui.wording.ko import Korean
+from pyclassify.locales import text
+from pyclassify.ui.classify_tab import EXAMPLES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -17,62 +16,63 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 
-def opened(page: Page, words: type[English]) -> None:
-    page.get_by_role("tab", name=words.COMPARE_TAB, exact=True).click()
+def open_tab(page: Page, language: str = "en") -> None:
+    page.get_by_role("tab", name=text("page.compare.tab", language), exact=True).click()
     page.locator("#compare-kind").wait_for()
 
 
 def answers(page: Page) -> list[str]:
-    return [each.strip() for each in page.locator(".answer:visible [data-testid=label-output-value]").all_inner_texts()]
+    headings = page.locator(".answer:visible [data-testid=label-output-value]").all_inner_texts()
+    return [heading.strip() for heading in headings]
 
 
-def said(page: Page, part: str) -> str:
-    found = page.locator(".verdict p:visible").filter(has_text=part)
-    found.wait_for()
-    return found.inner_text()
+def verdict(page: Page, part: str) -> str:
+    paragraph = page.locator(".verdict p:visible").filter(has_text=part)
+    paragraph.wait_for()
+    return paragraph.inner_text()
 
 
 def test_picture_is_answered_by_both_and_switching_keeps_it(page: Page) -> None:
-    opened(page, English)
-    page.set_input_files("#compare-picture input[type=file]", EXAMPLES / "cat.jpg")
-    said(page, "trained to tell different things apart")
+    open_tab(page)
+    page.set_input_files("#compare-image input[type=file]", EXAMPLES / "cat.jpg")
+    verdict(page, "no label in common")
     left, right = answers(page)
-    assert "“animals” says" in said(page, left.split(",")[0])
-    page.get_by_role("radio", name=English.A_TEXT).check()
-    page.get_by_role("textbox", name=English.TEXT).locator("visible=true").wait_for()
+    assert "“animals” says" in verdict(page, left.split(",")[0])
+    page.get_by_role("radio", name=text("page.compare.kinds.text")).check()
+    page.get_by_role("textbox", name=text("page.input.text")).locator("visible=true").wait_for()
     assert page.locator(".verdict p:visible").count() == 0
-    page.get_by_role("radio", name=English.A_PICTURE).check()
+    page.get_by_role("radio", name=text("page.compare.kinds.image")).check()
     page.locator(".verdict p:visible").wait_for()
     assert answers(page) == [left, right]
-    page.get_by_text(Korean.NAME, exact=True).click()
+    page.get_by_text(text("page.own_name", "ko"), exact=True).click()
     page.locator(".block.remarks:visible").filter(has_text="만에 답했습니다").first.wait_for()
 
 
 def test_text_is_answered_by_both_as_it_is_written_and_a_link_brings_it_back(open_page: Callable[..., Page]) -> None:
     page = open_page(locale="ko-KR", width=390, theme="dark")
-    opened(page, Korean)
-    page.get_by_role("radio", name=Korean.A_TEXT, exact=True).check()
-    page.get_by_role("textbox", name=Korean.TEXT).locator("visible=true").fill("a good film")
-    said(page, "‘imdb’")
-    menu = page.get_by_role("combobox", name=Korean.SECOND).locator("visible=true")
+    open_tab(page, "ko")
+    page.get_by_role("radio", name=text("page.compare.kinds.text", "ko"), exact=True).check()
+    page.get_by_role("textbox", name=text("page.input.text", "ko")).locator("visible=true").fill("a good film")
+    verdict(page, "‘imdb’")
+    menu = page.get_by_role("combobox", name=text("page.compare.second", "ko")).locator("visible=true")
     for _ in range(3):  # the answers that come meanwhile may move the open menu away from under the click
         menu.click()
         page.get_by_role("option", name="imdb").locator("visible=true").click()
         if menu.input_value() == "imdb":
             break
-    assert said(page, Korean.SAME_CHECKPOINT)
+    assert verdict(page, text("page.compare.same", "ko"))
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.get_by_role("button", name=Korean.LINK).click()
-    page.get_by_role("button", name=Korean.LINK_COPIED).wait_for()
-    assert "second=imdb" in page.url
+    page.get_by_role("button", name=text("page.link.copy", "ko")).click()
+    page.get_by_role("button", name=text("page.link.copied", "ko")).wait_for()
+    assert "second-text=imdb" in page.url
     page.reload_quietly()  # type: ignore[attr-defined]
-    assert said(page, Korean.SAME_CHECKPOINT)
+    assert verdict(page, text("page.compare.same", "ko"))
 
 
 def test_of_two_questions_at_once_both_ask_what_the_later_one_asks(page: Page) -> None:
     together = """() => Promise.all([
         pyclassify.latest("text", [null, "imdb"]), pyclassify.latest("text", ["a good film", "imdb"]),
-        pyclassify.latest("picture", [null, "animals"]),
+        pyclassify.latest("image", [null, "animals"]),
     ])"""
     assert page.evaluate(together) == [["a good film", "imdb"]] * 2 + [[None, "animals"]]
     assert page.evaluate("pyclassify.latest('text', ['', 'imdb'])") == ["", "imdb"]

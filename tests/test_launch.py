@@ -1,7 +1,10 @@
+"""Options, checkpoints and the page as it is served."""
+
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -9,10 +12,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -24,12 +25,13 @@ from gradio_client.exceptions import AppError
 
 import app
 import pyclassify
+from pyclassify.classifier import Classifier
+from pyclassify.errors import ConfigError
+from pyclassify.formats import MAX_PICTURE_BYTES
+from pyclassify.locales import Message, text
+from pyclassify.ui import launch
 from pyclassify.ui.page import MAX_BATCH, build_page, launch_options
-from pyclassify.ui.text_tab import fitting_examples
-from pyclassify.ui.uploads import MAX_PICTURE_BYTES
-from pyclassify.ui.wording import table
-from pyclassify.ui.wording.en import English
-from tests.fakes import SCORES, FakeClassifier, write_image_checkpoint, write_text_checkpoint
+from tests.fakes import FakeClassifier, write_image_checkpoint, write_text_checkpoint
 
 ROOT = Path(app.__file__).parent
 
@@ -41,7 +43,7 @@ def free_port() -> int:
 
 
 def serve(page: gr.Blocks) -> str:
-    _, address, _ = page.launch(server_port=free_port(), prevent_thread_lock=True, quiet=True, **launch_options())
+    _, address, _ = page.launch(server_port=free_port(), prevent_thread_lock=True, quiet=True, **launch_options(page))
     return str(address)
 
 
@@ -63,7 +65,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(checkpoints: Path) -> Iterator[str]:
-    page = build_page(*app.load_all(checkpoints, "cpu"))
+    page = build_page(*launch.load_all(checkpoints, "cpu"))
     yield serve(page)
     page.close()
 
@@ -77,22 +79,22 @@ def client(address: str) -> Client:
 
 
 @pytest.mark.parametrize(
-    ("argv", "said"),
+    ("argv", "words"),
     [
-        (["--port", "http"], "no port"),
-        (["--port", "70000"], "no port"),
+        (["--port", "http"], "not a port"),
+        (["--port", "70000"], "not a port"),
         (["--device", "tpu"], "tpu"),
         (["--checkpoints", "nowhere"], "no folder nowhere"),
         (["--nonsense"], "--nonsense"),
-        (["--max-batch", "0"], "'0' is no count"),
+        (["--max-batch", "0"], "'0' is not a count"),
     ],
 )
-def test_bad_option_is_one_sentence(argv: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_option_is_one_sentence(argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as leaving:
         app.main(argv)
     printed = capsys.readouterr().err
     assert leaving.value.code == 2
-    assert said in printed
+    assert words in printed
     assert printed.count("\n") == 1
 
 
@@ -106,48 +108,51 @@ def test_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
+        argv = ["--port", str(port), "--host", "127.0.0.1"]
+        with pytest.raises(ConfigError) as error:
+            app.start(app.parse_options(argv))
         with pytest.raises(SystemExit) as leaving:
-            app.main(["--port", str(port), "--host", "127.0.0.1"])
+            app.main(argv)
+    assert (error.value.code, error.value.fields) == ("port_in_use", {"port": str(port)})
     assert leaving.value.code == 2
-    assert f"port {port} is already in use" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"app.py: {error.value}\n"
 
 
-def test_host_of_another_computer_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as leaving:
-        app.main(["--host", "192.0.2.1"])
-    assert leaving.value.code == 2
-    assert "192.0.2.1 is not an address" in capsys.readouterr().err
+def test_host_of_another_computer_is_refused() -> None:
+    with pytest.raises(ConfigError) as error:
+        app.start(app.parse_options(["--host", "192.0.2.1"]))
+    assert error.value.code == "host_unavailable"
+    assert error.value.fields["host"] == "192.0.2.1"
 
 
-def test_port_variable_that_is_no_number_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_port_variable_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADIO_SERVER_PORT", "http")
-    with pytest.raises(SystemExit):
-        app.main([])
-    assert "GRADIO_SERVER_PORT is 'http'" in capsys.readouterr().err
+    with pytest.raises(ConfigError) as error:
+        app.start(app.parse_options([]))
+    assert (error.value.code, error.value.fields) == ("port_variable_invalid", {"value": "'http'"})
 
 
 # Checkpoints
 
 
 def test_only_finished_checkpoints_are_found(checkpoints: Path) -> None:
-    assert [path.name for path in app.find_checkpoints(checkpoints)] == [
+    assert [path.name for path in launch.find_checkpoints(checkpoints)] == [
         "altered",
         "animals",
         "imdb",
         "naver",
         "vehicles",
     ]
-    assert app.find_checkpoints(checkpoints / "imdb") == [(checkpoints / "imdb").resolve()]
-    assert app.find_checkpoints(checkpoints / "nowhere") == []
+    assert launch.find_checkpoints(checkpoints / "imdb") == [(checkpoints / "imdb").resolve()]
+    assert launch.find_checkpoints(checkpoints / "nowhere") == []
 
 
 def test_broken_checkpoint_is_named_and_the_others_work(checkpoints: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    classifiers, broken = app.load_all(checkpoints, "cpu")
+    classifiers, broken = launch.load_all(checkpoints, "cpu")
     assert list(classifiers) == ["animals", "imdb", "naver", "vehicles"]
     assert list(broken) == ["altered"]
-    assert broken["altered"].startswith("altered/vocab.txt was altered")
+    assert "altered/vocab.txt" in broken["altered"].text()
+    assert str(checkpoints) not in broken["altered"].text()
     assert "Left out altered" in capsys.readouterr().err
 
 
@@ -158,24 +163,24 @@ def test_unforeseen_failure_of_one_checkpoint_is_named(checkpoints: Path, monkey
         return FakeClassifier()
 
     monkeypatch.setattr(pyclassify, "load", load)
-    classifiers, broken = app.load_all(checkpoints, "cpu")
+    classifiers, broken = launch.load_all(checkpoints, "cpu")
     assert "imdb" not in classifiers
-    assert "ZeroDivisionError" in broken["imdb"]
+    assert broken["imdb"] == Message("errors.checkpoint_failed", {"error": "ZeroDivisionError"})
 
 
-def test_warming_up_asks_each_alone_and_in_a_full_batch_and_survives_failures() -> None:
+def test_warming_up_asks_alone_and_in_a_full_batch_and_survives_failures() -> None:
     failing, working = FakeClassifier(error=RuntimeError("no")), FakeClassifier("image")
-    app.warm_up({"failing": failing, "working": working}, 5)  # type: ignore[dict-item]
+    launch.warm_up({"failing": failing, "working": working}, 5)
     assert len(failing.asked) == 1
     assert len(working.asked) > 1 + 5
 
 
 def test_warming_up_takes_the_time_of_single_answers() -> None:
     failing, working = FakeClassifier(error=RuntimeError("no")), FakeClassifier("image")
-    found = app.warm_up({"failing": failing, "working": working}, 1)  # type: ignore[dict-item]
+    found = launch.warm_up({"failing": failing, "working": working}, 1)
     assert found.keys() == {"working"}
-    assert 0 < found["working"] < 1000 * app.MEASURING_S
-    assert len(working.asked) == 1 + app.MEASURED
+    assert 0 < found["working"] < 1000 * launch.MEASURING_S
+    assert len(working.asked) == 1 + launch.NUM_MEASURED
 
 
 def test_checkpoints_are_loaded_once_and_warm_before_the_page_is_announced(
@@ -192,7 +197,7 @@ def test_checkpoints_are_loaded_once_and_warm_before_the_page_is_announced(
         return {}
 
     monkeypatch.setattr(pyclassify, "load", counted)
-    monkeypatch.setattr(app, "warm_up", warm_up)
+    monkeypatch.setattr(launch, "warm_up", warm_up)
     options = ["--port", str(free_port()), "--checkpoints", str(checkpoints), "--max-batch", "7"]
     app.start(app.parse_options(options)).close()
     warm, announced, *_ = capsys.readouterr().out.splitlines()
@@ -202,7 +207,7 @@ def test_checkpoints_are_loaded_once_and_warm_before_the_page_is_announced(
 
 
 def test_page_and_program_batch_alike() -> None:
-    assert app.parse_options([]).max_batch == app.MAX_BATCH == MAX_BATCH
+    assert app.parse_options([]).max_batch == launch.MAX_BATCH == MAX_BATCH
 
 
 # Page
@@ -210,31 +215,16 @@ def test_page_and_program_batch_alike() -> None:
 
 def words_of(page: gr.Blocks) -> str:
     values = [block.value for block in page.blocks.values() if hasattr(block, "value")]
-    said = table().translations["en"]
-    return " ".join(said[value.key] if isinstance(value, I18nData) else str(value) for value in values)
+    assert page.i18n_instance is not None
+    words = page.i18n_instance.translations["en"]
+    return " ".join(words[value.key] if isinstance(value, I18nData) else str(value) for value in values)
 
 
 def test_page_without_checkpoints_names_the_commands() -> None:
-    words = words_of(build_page({}, {"old": "<b>broken</b>"}))
+    words = words_of(build_page({}, {"old": Message("errors.checkpoint_failed", {"error": "<b>broken</b>"})}))
     assert "python -m train.image --data DIR --out checkpoints/NAME" in words
     assert "python -m train.text --data DIR --out checkpoints/NAME" in words
     assert "&lt;b&gt;broken" in words
-
-
-def test_about_line_has_data_score_interval_and_baseline() -> None:
-    said = English.about(
-        {"kind": "image", "data": {"name": "cifar10", "train": 45_000, "test": 10_000}, "scores": SCORES}
-    )
-    for part in ("45,000 pictures of cifar10", "89.4\xa0% of 10,000", "88.8\xa0% to 90.0\xa0%", "right on 10.0\xa0%"):
-        assert part in said
-    assert English.about({}) == English.UNKNOWN_DATA
-
-
-def test_examples_go_to_the_checkpoint_that_fits() -> None:
-    films = FakeClassifier(info={"data": {"name": "imdb"}})
-    samples = fitting_examples({"films": films, "sms-spam": FakeClassifier()})  # type: ignore[dict-item]
-    assert {name for _, name in samples} == {"films", "sms-spam"}
-    assert fitting_examples({"topics": FakeClassifier()}) == []  # type: ignore[dict-item]
 
 
 def test_analytics_are_off_unless_a_variable_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,12 +235,12 @@ def test_analytics_are_off_unless_a_variable_says_otherwise(monkeypatch: pytest.
 def test_models_run_in_the_function_that_the_host_accelerates() -> None:
     wrapped = []
 
-    def accelerate(ask: Any) -> Any:
-        wrapped.append(ask)
-        return ask
+    def accelerate(function: Any) -> Any:
+        wrapped.append(function)
+        return function
 
-    build_page({"a": FakeClassifier(), "b": FakeClassifier("image")}, {}, accelerate=accelerate)  # type: ignore[dict-item]
-    assert len(wrapped) == 4  # asking and explaining, of pictures and of text
+    build_page({"a": FakeClassifier(), "b": FakeClassifier("image")}, {}, accelerate=accelerate)
+    assert len(wrapped) == 4  # answers and explanations, of pictures and of texts
 
 
 # Endpoints
@@ -262,11 +252,11 @@ def test_only_the_three_endpoints_are_offered(client: Client) -> None:
     assert not described["unnamed_endpoints"]
 
 
-def test_picture_is_answered(client: Client, picture: Path, checkpoints: Path) -> None:
-    answer = client.predict(handle_file(picture), api_name="/classify_image")
-    (expected,) = pyclassify.load(checkpoints / "animals", device="cpu").predict([picture])
+def test_picture_is_answered(client: Client, image_path: Path, checkpoints: Path) -> None:
+    answer = client.predict(handle_file(image_path), api_name="/classify_image")
+    (expected,) = pyclassify.load(checkpoints / "animals", device="cpu").predict([image_path])
     assert set(answer) == {
-        *("label", "probabilities", "known", "labels_set", "message"),
+        *("label", "probabilities", "known", "prediction_set", "message"),
         *("milliseconds", "notes", "checkpoint"),
     }
     assert answer["label"] == expected.label
@@ -283,62 +273,62 @@ def test_text_is_answered_by_the_chosen_checkpoint(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "checkpoint", "said"),
+    ("content", "checkpoint", "sentence"),
     [
-        ("", "imdb", English.NO_TEXT),
-        (" \n", "imdb", English.NO_TEXT),
+        ("", "imdb", text("errors.no_text")),
+        (" \n", "imdb", text("errors.no_text")),
         ("hello", "animals", "There is no checkpoint named 'animals' here. Choose one of: imdb, naver."),
         ("\u200b", "imdb", "empty"),
     ],
 )
-def test_text_that_cannot_be_answered(client: Client, text: str, checkpoint: str, said: str) -> None:
-    with pytest.raises(AppError, match=said.replace(".", r"\.")):
-        client.predict(text, checkpoint, api_name="/classify_text")
+def test_text_that_cannot_be_answered(client: Client, content: str, checkpoint: str, sentence: str) -> None:
+    with pytest.raises(AppError, match=re.escape(sentence)):
+        client.predict(content, checkpoint, api_name="/classify_text")
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "sentence"),
     [
-        ("text.jpg", b"hello", English.UNKNOWN_PICTURE),
-        ("page.svg", b"<svg/>", English.UNKNOWN_PICTURE),
-        ("script.py", b"\xff\xd8\xff\xe0", English.UNKNOWN_PICTURE),
-        ("phone.heic", b"\0\0\0\x18ftypheic\0\0\0\0", English.HEIC),
-        ("empty.png", b"", English.UNKNOWN_PICTURE),
+        ("text.jpg", b"hello", text("errors.picture_format_unknown")),
+        ("page.svg", b"<svg/>", text("errors.picture_format_unknown")),
+        ("script.py", b"\xff\xd8\xff\xe0", text("errors.picture_format_unknown")),
+        ("phone.heic", b"\0\0\0\x18ftypheic\0\0\0\0", text("errors.picture_is_heic")),
+        ("empty.png", b"", text("errors.picture_format_unknown")),
         ("torn.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "torn.png is damaged"),
     ],
 )
-def test_file_that_is_no_picture(client: Client, tmp_path: Path, name: str, content: bytes, said: str) -> None:
+def test_file_that_is_no_picture(client: Client, tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(AppError, match=said.replace(".", r"\.")):
+    with pytest.raises(AppError, match=re.escape(sentence)):
         client.predict(handle_file(tmp_path / name), api_name="/classify_image")
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "sentence"),
     [
-        (None, English.NO_PICTURE),
-        ({"path": "/etc/hostname"}, English.NOT_UPLOADED),
-        ({"path": "https://example.org/cat.jpg"}, English.ADDRESS),
-        ({"path": "https://example.org/cat.jpg", "meta": {"_type": "gradio.FileData"}}, English.ADDRESS),
+        (None, text("errors.no_picture")),
+        ({"path": "/etc/hostname"}, text("errors.picture_not_uploaded")),
+        ({"path": "https://example.org/cat.jpg"}, text("errors.foreign_address")),
+        ({"path": "https://example.org/cat.jpg", "meta": {"_type": "gradio.FileData"}}, text("errors.foreign_address")),
     ],
 )
-def test_picture_that_was_not_uploaded(address: str, value: Any, said: str) -> None:
+def test_picture_that_was_not_uploaded(address: str, value: Any, sentence: str) -> None:
     event, data = call(address, "classify_image", {"picture": value})
     assert event == "error"
-    assert data["error"] == said
+    assert data["error"] == sentence
 
 
 def test_failure_of_ours_gives_nothing_away(caplog: pytest.LogCaptureFixture) -> None:
-    page = build_page({"fake": FakeClassifier(error=RuntimeError("a secret of the server"))}, {})  # type: ignore[dict-item]
+    page = build_page({"fake": FakeClassifier(error=RuntimeError("a secret of the server"))}, {})
     event, data = call(serve(page), "classify_text", {"text": "hello"})
     page.close()
-    assert (event, data["error"]) == ("error", English.UNEXPECTED)
+    assert (event, data["error"]) == ("error", text("errors.unexpected"))
     assert "a secret of the server" in caplog.text
 
 
-def test_full_queue_is_said_and_waiting_ones_are_answered() -> None:
+def test_full_queue_is_reported_and_waiting_requests_are_answered() -> None:
     slow = FakeClassifier(gate=threading.Event())
-    page = build_page({"slow": slow}, {})  # type: ignore[dict-item]
+    page = build_page({"slow": slow}, {})
     page._queue.max_size = 1
     address = serve(page)
     asked = []
@@ -346,10 +336,10 @@ def test_full_queue_is_said_and_waiting_ones_are_answered() -> None:
         asked.append(ask(address, "classify_text", {"text": "hello"}))
         wait_until(lambda count=running: len(slow.asked) == count)
     asked += [ask(address, "classify_text", {"text": "hello"}) for _ in range(2)]
-    assert [each.status_code for each in asked] == [200, 200, 200, 503]
+    assert [response.status_code for response in asked] == [200, 200, 200, 503]
     assert asked[-1].json()["detail"].startswith("Queue is full")
     slow.gate.set()  # type: ignore[union-attr]
-    assert {listen(address, "classify_text", each)[0] for each in asked[:3]} == {"complete"}
+    assert {listen(address, "classify_text", response)[0] for response in asked[:3]} == {"complete"}
     page.close()
 
 
@@ -383,8 +373,8 @@ def test_text_over_plain_http(address: str) -> None:
     assert answer["label"] in {"negative", "positive"}
 
 
-def test_picture_over_plain_http(address: str, picture: Path) -> None:
-    (path,) = httpx.post(f"{address}gradio_api/upload", files={"files": ("red.png", picture.read_bytes())}).json()
+def test_picture_over_plain_http(address: str, image_path: Path) -> None:
+    (path,) = httpx.post(f"{address}gradio_api/upload", files={"files": ("red.png", image_path.read_bytes())}).json()
     event, (answer,) = call(address, "classify_image", {"picture": {"path": path}, "checkpoint": "vehicles"})
     assert event == "complete"
     assert answer["label"] in {"car", "ship"}
@@ -403,11 +393,11 @@ curl -sfN $PAGE/call/classify_text/$ID
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl")
-def test_curl_gets_answers(address: str, picture: Path) -> None:
-    variables = {**os.environ, "PAGE": f"{address}gradio_api", "PICTURE": str(picture), "no_proxy": "127.0.0.1"}
-    said = subprocess.run(["bash", "-c", CURL], env=variables, capture_output=True, text=True, check=True).stdout
+def test_curl_gets_answers(address: str, image_path: Path) -> None:
+    variables = {**os.environ, "PAGE": f"{address}gradio_api", "PICTURE": str(image_path), "no_proxy": "127.0.0.1"}
+    output = subprocess.run(["bash", "-c", CURL], env=variables, capture_output=True, text=True, check=True).stdout
     first, second = (
-        json.loads(line.removeprefix("data: "))[0] for line in said.splitlines() if line.startswith("data")
+        json.loads(line.removeprefix("data: "))[0] for line in output.splitlines() if line.startswith("data")
     )
     assert (first["checkpoint"], second["checkpoint"]) == ("animals", "imdb")
 
@@ -416,7 +406,7 @@ def test_large_picture_is_refused(address: str) -> None:
     large = b"\xff\xd8\xff" + bytes(MAX_PICTURE_BYTES)
     (path,) = httpx.post(f"{address}gradio_api/upload", files={"files": ("large.jpg", large)}).json()
     event, data = call(address, "classify_image", {"picture": {"path": path}})
-    assert (event, data["error"]) == ("error", English.TOO_LARGE)
+    assert (event, data["error"]) == ("error", text("errors.picture_file_too_large", limit_mb=20))
 
 
 @pytest.mark.slow
@@ -430,27 +420,30 @@ def test_models_cannot_be_reached_past_the_queue(address: str) -> None:
     assert httpx.post(f"{address}gradio_api/run/classify_text", json={"data": ["hello", "imdb"]}).status_code == 404
 
 
-# Many at once
+# Requests that are answered together
 
 
-@dataclass
 class Gated(FakeClassifier):
-    """Answers as a real one does, when it is let; notes how many it was asked at once."""
+    """Answers as a real one does, when it is let; notes how many inputs it got at once."""
 
-    real: Any = None
-    sizes: list[int] = field(default_factory=list)
+    def __init__(self, real: Classifier) -> None:
+        super().__init__(real.kind, real.labels, name=real.name, gate=threading.Event())
+        self.real = real
+        self.sizes: list[int] = []
 
-    def predict(self, inputs: Sequence[Any]) -> list[pyclassify.Prediction]:
+    def predict(self, inputs: Iterable[Any]) -> list[pyclassify.Prediction]:
+        inputs = list(inputs)
         self.sizes.append(len(inputs))
-        self.asked.extend(inputs)
+        super().predict(inputs)
+        return self.real.predict(inputs)
+
+    def let(self) -> None:
         assert self.gate is not None
-        self.gate.wait(timeout=20)
-        return list(self.real.predict(inputs))
+        self.gate.set()
 
 
 def gated(path: Path) -> Gated:
-    real = pyclassify.load(path, device="cpu")
-    return Gated(real.kind, real.labels, path.name, gate=threading.Event(), real=real)
+    return Gated(pyclassify.load(path, device="cpu"))
 
 
 def fill(address: str, classifier: Gated, endpoint: str, body: dict[str, Any], at_once: int = 2) -> None:
@@ -460,18 +453,18 @@ def fill(address: str, classifier: Gated, endpoint: str, body: dict[str, Any], a
         wait_until(lambda count=running + 1: len(classifier.sizes) == count)
 
 
-def test_those_who_wait_are_answered_together_and_as_if_alone(checkpoints: Path) -> None:
+def test_waiting_requests_are_answered_together_and_as_if_alone(checkpoints: Path) -> None:
     films = gated(checkpoints / "imdb")
-    page = build_page({"imdb": films}, {}, max_batch=5)  # type: ignore[dict-item]
+    page = build_page({"imdb": films}, {}, max_batch=5)
     address = serve(page)
     fill(address, films, "classify_text", {"text": "film"})
     texts = [f"{'good ' * (number % 4)}film {'좋아요 ' * (number % 3)}" for number in range(12)]
-    asked = [ask(address, "classify_text", {"text": text}) for text in texts]
-    films.gate.set()  # type: ignore[union-attr]
-    for text, each in zip(texts, asked, strict=True):
-        event, (answer,) = listen(address, "classify_text", each)
+    asked = [ask(address, "classify_text", {"text": item}) for item in texts]
+    films.let()
+    for item, response in zip(texts, asked, strict=True):
+        event, (answer,) = listen(address, "classify_text", response)
         assert event == "complete"
-        (alone,) = films.real.predict([text])
+        (alone,) = films.real.predict([item])
         assert answer["probabilities"] == pytest.approx(alone.probabilities, abs=1e-5)
     page.close()
     assert sorted(films.sizes) == [1, 1, 2, 5, 5]
@@ -479,30 +472,30 @@ def test_those_who_wait_are_answered_together_and_as_if_alone(checkpoints: Path)
 
 def test_one_by_one_is_one_by_one(checkpoints: Path) -> None:
     films = gated(checkpoints / "imdb")
-    page = build_page({"imdb": films}, {}, max_batch=1)  # type: ignore[dict-item]
+    page = build_page({"imdb": films}, {}, max_batch=1)
     address = serve(page)
     fill(address, films, "classify_text", {"text": "film"}, at_once=1)
     asked = [ask(address, "classify_text", {"text": "film"}) for _ in range(4)]
     assert films.sizes == [1]
-    films.gate.set()  # type: ignore[union-attr]
-    assert {listen(address, "classify_text", each)[0] for each in asked} == {"complete"}
+    films.let()
+    assert {listen(address, "classify_text", response)[0] for response in asked} == {"complete"}
     page.close()
     assert films.sizes == [1] * 5
 
 
-def test_those_who_ask_for_different_checkpoints_are_answered_by_them(checkpoints: Path) -> None:
+def test_requests_for_different_checkpoints_are_answered_by_them(checkpoints: Path) -> None:
     films, korean = gated(checkpoints / "imdb"), gated(checkpoints / "naver")
-    korean.gate.set()  # type: ignore[union-attr]
-    page = build_page({"imdb": films, "naver": korean}, {})  # type: ignore[dict-item]
+    korean.let()
+    page = build_page({"imdb": films, "naver": korean}, {})
     address = serve(page)
     fill(address, films, "classify_text", {"text": "film"})
     names = ["naver", "imdb", "nobody", "naver"]
     asked = [ask(address, "classify_text", {"text": "좋아요", "checkpoint": name}) for name in names]
-    films.gate.set()  # type: ignore[union-attr]
-    found = [listen(address, "classify_text", each) for each in asked]
-    assert [event for event, _ in found] == ["complete", "complete", "error", "complete"]
-    assert [found[i][1][0]["checkpoint"] for i in (0, 1, 3)] == ["naver", "imdb", "naver"]
-    assert "no checkpoint named 'nobody'" in found[2][1]["error"]
+    films.let()
+    results = [listen(address, "classify_text", response) for response in asked]
+    assert [event for event, _ in results] == ["complete", "complete", "error", "complete"]
+    assert [results[i][1][0]["checkpoint"] for i in (0, 1, 3)] == ["naver", "imdb", "naver"]
+    assert "no checkpoint named 'nobody'" in results[2][1]["error"]
     page.close()
     assert (films.sizes, korean.sizes) == ([1, 1, 1], [2])
 
@@ -510,13 +503,13 @@ def test_those_who_ask_for_different_checkpoints_are_answered_by_them(checkpoint
 FILE = {"_type": "gradio.FileData"}
 
 
-def test_one_bad_picture_spoils_no_other(checkpoints: Path, picture: Path) -> None:
+def test_one_bad_picture_spoils_no_other(checkpoints: Path, image_path: Path) -> None:
     animals = gated(checkpoints / "animals")
-    page = build_page({"animals": animals}, {})  # type: ignore[dict-item]
+    page = build_page({"animals": animals}, {})
     address = serve(page)
     good, torn = (
         httpx.post(f"{address}gradio_api/upload", files={"files": (name, content)}).json()[0]
-        for name, content in (("red.png", picture.read_bytes()), ("torn.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"))
+        for name, content in (("red.png", image_path.read_bytes()), ("torn.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"))
     )
     fill(address, animals, "classify_image", {"picture": {"path": good}})
     pictures: list[Any] = [
@@ -530,20 +523,20 @@ def test_one_bad_picture_spoils_no_other(checkpoints: Path, picture: Path) -> No
         None,
         {"path": good},
     ]
-    asked = [ask(address, "classify_image", {"picture": each}) for each in pictures]
+    asked = [ask(address, "classify_image", {"picture": payload}) for payload in pictures]
     short = httpx.post(f"{address}gradio_api/call/classify_image", json={"data": [{"path": good}]})
     strange = [{"path": good}, {"path": "/etc/hostname", "meta": FILE}]
     odd = httpx.post(f"{address}gradio_api/call/classify_image", json={"data": strange})
-    animals.gate.set()  # type: ignore[union-attr]
-    events = [listen(address, "classify_image", each)[0] for each in (*asked, short, odd)]
+    animals.let()
+    events = [listen(address, "classify_image", response)[0] for response in (*asked, short, odd)]
     page.close()
     assert [number for number, event in enumerate(events) if event == "complete"] == [0, 3, 8]
     assert set(events) == {"complete", "error"}
 
 
-def test_nothing_of_the_others_is_noted_in_a_visitors_session(checkpoints: Path) -> None:
+def test_nothing_of_other_requests_is_noted_in_a_visitors_session(checkpoints: Path) -> None:
     films = gated(checkpoints / "imdb")
-    page = build_page({"imdb": films}, {})  # type: ignore[dict-item]
+    page = build_page({"imdb": films}, {})
     address = serve(page)
     fill(address, films, "classify_text", {"text": "film"})
     asked = [
@@ -553,8 +546,8 @@ def test_nothing_of_the_others_is_noted_in_a_visitors_session(checkpoints: Path)
         )
         for name in ("mine", "yours")
     ]
-    films.gate.set()  # type: ignore[union-attr]
-    assert [listen(address, "classify_text", each)[0] for each in asked] == ["complete", "complete"]
+    films.let()
+    assert [listen(address, "classify_text", response)[0] for response in asked] == ["complete", "complete"]
     alone = {"data": ["secret of one alone", "imdb", "en"], "session_hash": "alone"}
     listen(address, "classify_text", httpx.post(f"{address}gradio_api/call/classify_text", json=alone))
     page.close()
@@ -566,7 +559,7 @@ def test_nothing_of_the_others_is_noted_in_a_visitors_session(checkpoints: Path)
 # Serving
 
 
-def test_tunnel_out_of_reach_is_said_and_the_page_works(
+def test_tunnel_out_of_reach_is_reported_and_the_page_works(
     checkpoints: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def unreachable(**_: object) -> str:
@@ -603,17 +596,16 @@ def test_proxy_for_everything_does_not_hide_the_page_from_itself(
     assert dict(os.environ) == before
 
 
-def test_lent_gpu_wraps_the_models(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lent_gpu_wraps_the_models(checkpoints: Path) -> None:
     wrapped = []
 
-    def gpu(ask: Any) -> Any:
-        wrapped.append(ask)
-        return ask
+    def gpu(function: Any) -> Any:
+        wrapped.append(function)
+        return function
 
-    monkeypatch.setattr(app, "spaces", SimpleNamespace(GPU=gpu))
-    page = app.start(app.parse_options(["--port", str(free_port()), "--checkpoints", str(checkpoints)]))
-    page.close()
-    assert len(wrapped) == 4  # asking and explaining, of pictures and of text
+    argv = ["--port", str(free_port()), "--checkpoints", str(checkpoints)]
+    app.start(app.parse_options(argv), accelerate=gpu).close()
+    assert len(wrapped) == 4  # answers and explanations, of pictures and of texts
 
 
 @pytest.mark.slow
@@ -659,9 +651,9 @@ def test_program_obeys_variables_calls_nobody_and_ends_on_ctrl_c(tmp_path: Path)
             assert program.stdout.readline() == f"The page is at http://127.0.0.1:{port}/\n"
             assert "python -m train.image" in httpx.get(f"http://127.0.0.1:{port}/").text
             program.send_signal(signal.SIGINT)
-            said, _ = program.communicate(timeout=30)
+            output, _ = program.communicate(timeout=30)
         finally:
             program.kill()  # or leaving the block would wait for a program that does not end
-    assert "Traceback" not in said
-    assert "FOREIGN" not in said
+    assert "Traceback" not in output
+    assert "FOREIGN" not in output
     assert program.returncode == 0
