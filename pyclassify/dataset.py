@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from pyclassify.errors import DataError
-from pyclassify.formats import is_junk
+from pyclassify.formats import without_junk
 from pyclassify.locales import Message
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def visible_folders(path: Path) -> list[Path]:
         DataError: the folder cannot be read.
     """
     try:
-        return sorted(entry for entry in path.iterdir() if entry.is_dir() and not is_junk(entry.name))
+        return [path / name for name in without_junk(entry.name for entry in path.iterdir() if entry.is_dir())]
     except OSError as error:
         raise DataError("folder_unreadable", path=path, reason=error.strerror or str(error)) from error
 

@@ -17,6 +17,8 @@ from pyclassify.errors import DataError
 WINDOW: Final = 100
 """Within one bucket an example is compared with at most this many that follow, which keeps the time linear."""
 
+PAIRS_AT_ONCE: Final = 1_000_000
+
 TRAIN, VALIDATION, TEST = range(3)
 """Ids of the splits, in the order of `Splits.parts`."""
 
@@ -67,8 +69,10 @@ def candidates(keys: np.ndarray[Any, Any]) -> Iterator[tuple[Integers, Integers]
         keys: (U, B) of any integer type. Its order decides what a crowded bucket pairs, so callers sort by content.
 
     Yields:
-        Two arrays of row numbers, pair by pair.
+        Two arrays of row numbers, pair by pair; about PAIRS_AT_ONCE pairs if there are so many.
     """
+    first: list[Integers] = []
+    second: list[Integers] = []
     for column in keys.T:
         order = np.argsort(column, kind="stable")
         ordered = column[order]
@@ -76,7 +80,13 @@ def candidates(keys: np.ndarray[Any, Any]) -> Iterator[tuple[Integers, Integers]
             equal = ordered[step:] == ordered[:-step]
             if not equal.any():
                 break
-            yield order[:-step][equal], order[step:][equal]
+            first.append(order[:-step][equal])
+            second.append(order[step:][equal])
+        if sum(map(len, first)) >= PAIRS_AT_ONCE:
+            yield np.concatenate(first), np.concatenate(second)
+            first, second = [], []
+    if first:
+        yield np.concatenate(first), np.concatenate(second)
 
 
 def unique_pairs(pairs: Iterable[tuple[Integers, Integers]]) -> Integers:

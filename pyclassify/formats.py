@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -46,6 +47,11 @@ def is_junk(name: str) -> bool:
     return (name.startswith(".") and name != "..") or name.lower() in _JUNK
 
 
+def without_junk(names: Iterable[str]) -> list[str]:
+    """Return the names of files or folders that are not junk, sorted."""
+    return sorted(name for name in names if not is_junk(name))
+
+
 def is_junk_path(path: str) -> bool:
     """Return whether any part of a path is junk; folders may be separated by either slash."""
     return any(map(is_junk, PurePosixPath(path.replace("\\", "/")).parts))
@@ -57,7 +63,7 @@ def junk_below(folder: Path) -> tuple[str, ...]:
     for place, folders, names in os.walk(folder):
         junk = sorted(name for name in (*folders, *names) if is_junk(name))
         paths += [os.path.relpath(os.path.join(place, name), folder) for name in junk]
-        folders[:] = sorted(name for name in folders if not is_junk(name))
+        folders[:] = without_junk(folders)
     return tuple(paths)
 
 

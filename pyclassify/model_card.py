@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyclassify.errors import CheckpointError
 from pyclassify.evaluation import SIGNIFICANT, format_p_value
-from pyclassify.locales import DEFAULT, number, percent, text
+from pyclassify.locales import DEFAULT, percent, text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -167,17 +167,11 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {
-        "number": number,
         "percent": lambda share, digits=None: percent(share, digits=digits),
-        "cell": _cell,
         "lowest": _lowest,
         "commit": _commit,
     }
     return environment
-
-
-def _cell(content: str) -> str:
-    return content.replace("|", "\\|")
 
 
 def _lowest(coverage: Mapping[str, float]) -> str:
@@ -185,7 +179,7 @@ def _lowest(coverage: Mapping[str, float]) -> str:
     if not coverage:
         return "–"
     label = min(coverage, key=coverage.__getitem__)
-    return f"{percent(coverage[label], digits=1)} ({_cell(label)})"
+    return f"{percent(coverage[label], digits=1)} ({label})"
 
 
 def _commit(commit: str) -> str:

@@ -1,37 +1,73 @@
-"""`benchmarks/`: the tutorial's fault is there and is measured, and what is written is what the tables show."""
+"""The benchmarks measure what they say, and the tables of the documents show what was written."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from benchmarks import drawn, latency, load, mirrored, peers, results, serving, tables, trained, tutorial
-from benchmarks.tutorial_pictures import Cnn
-from benchmarks.tutorial_text import LstmReader, Step, answers
+from benchmarks import (
+    baselines,
+    batch,
+    drawn,
+    latency,
+    load,
+    minutes,
+    mirrored,
+    ood,
+    ood_inputs,
+    results,
+    serving,
+    shipped,
+    tables,
+    tutorial,
+    tutorial_programs,
+)
+from benchmarks.tutorial_programs import Cnn, LstmReader, Settings, Step, answer_texts
+from pyclassify import checkpoint
+from pyclassify.checkpoint import Checkpoint, read_manifest
+from pyclassify.dataset import Examples
 from pyclassify.device import pick
-from pyclassify.image import models as image_models
+from pyclassify.image import networks
+from pyclassify.image.transform import ImageTransform
+from pyclassify.recipe import TrainResult
+from pyclassify.training.config import IMAGE_NETWORKS, ImageConfig
 from pyclassify.ui.page import build_page, launch_options
-from tests import drawing
+from tests import drawing, fakes
 from tests.fakes import FakeClassifier, write_image_checkpoint, write_text_checkpoint
 from train import image as train_image
+from train import text as train_text
 
 ENVELOPE = {"benchmark", "date", "commit", "hardware", "versions", "command", "seconds", "results"}
 IDS = torch.tensor([[2, 3, 4, 5], [3, 4, 5, 2], [4, 5, 1, 1], [5, 1, 1, 1]])
 LENGTHS = torch.tensor([4, 4, 2, 1])
 
 
+def content_of(benchmark: str, folder: Path) -> dict[str, Any]:
+    content = results.read(benchmark, folder)
+    assert content is not None
+    assert set(content) == ENVELOPE
+    return content
+
+
+def record_in(folder: Path, benchmark: str, arguments: Sequence[str] = ()) -> results.Record:
+    return results.Record(benchmark=benchmark, module="m", arguments=arguments, device=pick("cpu"), folder=folder)
+
+
+# The tutorial
+
+
 def _reader(step: Step) -> LstmReader:
     torch.manual_seed(0)
-    return LstmReader(labels=2, vocabulary_size=6, padding_id=1, step=step, embedding_size=5, hidden_size=7)
+    return LstmReader(num_labels=2, vocabulary_size=6, padding_id=1, step=step, embedding_size=5, hidden_size=7)
 
 
 def test_the_wrong_form_reads_zeros_for_all_but_the_longest() -> None:
@@ -50,7 +86,7 @@ def test_the_right_form_reads_what_each_text_gives_alone() -> None:
 
 def test_the_share_of_zeros_is_counted_over_texts_not_batches() -> None:
     batches = [((IDS, LENGTHS), torch.zeros(4, dtype=torch.int64)), ((IDS[:1], LENGTHS[:1]), torch.ones(1).long())]
-    logits, label_ids, share = answers(_reader("last padded"), iter(batches))
+    logits, label_ids, share = answer_texts(_reader("last padded"), iter(batches))
     assert share == pytest.approx(2 / 5)
     assert logits.shape == (5, 2)
     assert label_ids.tolist() == [0, 0, 0, 0, 1]
@@ -58,36 +94,37 @@ def test_the_share_of_zeros_is_counted_over_texts_not_batches() -> None:
 
 
 def test_the_tutorials_sizes() -> None:
-    network = LstmReader(labels=2, vocabulary_size=9, padding_id=1, step="last padded")
+    network = LstmReader(num_labels=2, vocabulary_size=9, padding_id=1, step="last padded")
     assert (network.embedding.embedding_dim, network.lstm.hidden_size, network.fc.in_features) == (300, 256, 256)
     assert Cnn(10)(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
-    assert sum(each.numel() for each in Cnn(10).parameters()) == 32 * 28 + 10 * (32 * 16 * 16 + 1)
+    assert sum(parameter.numel() for parameter in Cnn(10).parameters()) == 32 * 28 + 10 * (32 * 16 * 16 + 1)
 
 
-def test_a_budget_ends_a_training_between_epochs() -> None:
-    assert trained._has_time([], 1.0)  # one epoch is always run
-    assert trained._has_time([4.0, 5.0], 14.0)
-    assert not trained._has_time([4.0, 5.0], 13.9)
-    assert trained._has_time([4.0, 5.0], None)
-    model = torch.nn.Linear(2, 2)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    settings = trained.Settings(epochs=9, device=pick("cpu"), budget_s=0.0)
-    batch = ((torch.zeros(1, 2),), torch.zeros(1, dtype=torch.int64))
-    assert len(trained.fit(model, lambda: [batch], optimizer, settings)) == 1
+@pytest.mark.parametrize(("budget_s", "epochs"), [(0.0, 1), (25.0, 2), (30.0, 3), (None, 4)])
+def test_a_budget_ends_a_training_between_epochs(
+    budget_s: float | None, epochs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = iter(range(0, 1000, 10))  # every epoch takes 10 s
+    monkeypatch.setattr(tutorial_programs.time, "perf_counter", lambda: next(ticks))
+    network = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    settings = Settings(epochs=4, device=pick("cpu"), budget_s=budget_s)
+    batches = [((torch.zeros(1, 2),), torch.zeros(1, dtype=torch.int64))]
+    assert tutorial_programs.fit(network, lambda: batches, optimizer, settings) == [10] * epochs
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of both halves of the tutorial's benchmark on drawn data."""
     root = tmp_path_factory.mktemp("tutorial")
-    pictures = drawing.picture_folder(root / "colours", per_label=6)
+    images = drawing.image_folder(root / "colours", per_label=6)
     for number, (label, text) in enumerate(drawing.reviews(60)):
         folder = root / "reviews" / ("train" if number < 40 else "test") / {"good": "pos", "bad": "neg"}[label]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{number}_7.txt").write_text(text + " and so on" * (number % 5), encoding="utf-8")
     tutorial.main(
         [
-            *("--pictures", str(pictures), "--text", str(root / "reviews"), "--results", str(root / "results")),
+            *("--pictures", str(images), "--text", str(root / "reviews"), "--results", str(root / "results")),
             *("--epochs", "2", "--default-epochs", "1", "--limit", "30", "--max-tokens", "20", "--device", "cpu"),
         ]
     )
@@ -96,8 +133,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_both_programs_of_the_tutorial_are_run_beside_ours(measured: Path) -> None:
     programs = {
-        kind: [row["program"] for row in results.read(f"tutorial-{kind}", measured)["results"]["rows"]]
-        for kind in ("pictures", "text")
+        name: [row["program"] for row in content_of(f"tutorial-{name}", measured)["results"]["rows"]]
+        for name in ("pictures", "text")
     }
     assert programs == {
         "pictures": ["tutorial, as it stands", "ours, `simple_cnn`", "ours, the default: `whitened_convnet`"],
@@ -110,12 +147,11 @@ def test_both_programs_of_the_tutorial_are_run_beside_ours(measured: Path) -> No
     }
 
 
-@pytest.mark.parametrize(("kind", "examples", "held_out"), [("pictures", 18, 18), ("text", 30, 20)])
-def test_what_was_run_is_written_down(measured: Path, kind: str, examples: int, held_out: int) -> None:
-    content = results.read(f"tutorial-{kind}", measured)
-    assert set(content) == ENVELOPE
+@pytest.mark.parametrize(("name", "examples", "held_out"), [("pictures", 18, 18), ("text", 30, 20)])
+def test_a_run_is_written_down(measured: Path, name: str, examples: int, held_out: int) -> None:
+    content = content_of(f"tutorial-{name}", measured)
     assert "python -m benchmarks.tutorial --pictures" in content["command"]
-    assert content["results"]["asked"] == {"epochs": 2, "limit": 30, "max_tokens": 20, "budget_s": None, "seed": 0}
+    assert content["results"]["options"] == {"epochs": 2, "limit": 30, "max_tokens": 20, "budget_s": None, "seed": 0}
     first, *_, default = content["results"]["rows"]
     assert (first["epochs"], first["train_examples"], first["test_examples"]) == (2, examples, held_out)
     assert default["epochs"] == 1
@@ -127,18 +163,26 @@ def test_what_was_run_is_written_down(measured: Path, kind: str, examples: int, 
 
 
 def test_the_share_of_zeros_is_written_down(measured: Path) -> None:
-    wrong, right, *ours = results.read("tutorial-text", measured)["results"]["rows"]
+    wrong, right, *ours = content_of("tutorial-text", measured)["results"]["rows"]
     assert 0 < wrong["reads_zeros"] < 1
     assert right["reads_zeros"] == 0
     assert all(row["reads_zeros"] is None for row in ours)
     assert "nothing but zeros" in tables.tutorial(measured)
 
 
+def test_our_lstm_reads_as_many_words_as_the_tutorials(measured: Path) -> None:
+    rows = content_of("tutorial-text", measured)["results"]["rows"]
+    assert "texts are cut to 20 words" in rows[0]["notes"]
+    assert rows[2]["notes"][0].startswith("texts are cut to 20 words and marks")
+
+
 def test_a_shipped_checkpoints_figures_come_from_its_card(image_checkpoint: Path) -> None:
-    info = json.loads((image_checkpoint / "config.json").read_text())
-    row = trained.from_card("ours:", image_checkpoint)
-    assert row.accuracy == info["scores"]["accuracy"]
-    assert row.training_s == info["training"]["duration_s"]
+    manifest = read_manifest(image_checkpoint)
+    assert manifest.scores is not None
+    assert manifest.training is not None
+    row = tutorial.from_card(image_checkpoint)
+    assert row.accuracy == manifest.scores.accuracy
+    assert row.training_s == manifest.training.duration_s
     assert row.whole_s is None
     assert "from the card" in row.notes[0]
 
@@ -151,38 +195,138 @@ def test_a_shipped_checkpoints_figures_come_from_its_card(image_checkpoint: Path
         (["--shipped", "missing"], "no checkpoint"),
     ],
 )
-def test_what_cannot_work_is_said_first(
+def test_options_that_cannot_work_are_refused_before_the_training(
     tmp_path: Path, more: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = drawing.picture_folder(tmp_path / "data", per_label=1)
+    folder = drawing.image_folder(tmp_path / "data", per_label=1)
     with pytest.raises(SystemExit):
         tutorial.main(["--pictures", str(folder), "--only", "pictures", *more])
     assert message in capsys.readouterr().err
 
 
 def test_a_part_of_the_data_has_all_labels(tmp_path: Path) -> None:
-    source = drawing.picture_folder(tmp_path / "all", per_label=6)
+    source = drawing.image_folder(tmp_path / "all", per_label=6)
     (source / "train" / "unsup").mkdir()
-    part = trained.limited(source, tmp_path / "part", limit=6)
-    found = sorted(path.relative_to(part).as_posix() for path in (part / "train").rglob("*.png"))
-    assert found == [f"train/{label}/{name}.png" for label in ("blue", "green", "red") for name in (0, 3)]
+    part = tutorial.limited(source, tmp_path / "part", limit=6)
+    names = sorted(path.relative_to(part).as_posix() for path in (part / "train").rglob("*.png"))
+    assert names == [f"train/{label}/{name}.png" for label in ("blue", "green", "red") for name in (0, 3)]
 
 
-def test_pictures_and_texts_are_drawn_the_same_each_time(tmp_path: Path) -> None:
-    for path, size in zip(drawn.pictures(tmp_path, photo_px=(80, 60)).values(), [(32, 32), (80, 60)], strict=True):
-        with Image.open(path) as picture:
-            assert picture.size == size
-    assert np.array_equal(drawn.photo((80, 60)), drawn.photo((80, 60)))
+# Inputs
+
+
+def test_pictures_and_texts_are_drawn_the_same_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert drawn.PHOTO_PX[0] * drawn.PHOTO_PX[1] == 12_000_000
+    monkeypatch.setattr(drawn, "PHOTO_PX", (80, 60))
+    for path, size in zip(drawn.images(tmp_path).values(), [(32, 32), (80, 60)], strict=True):
+        with Image.open(path) as image:
+            assert image.size == size
+    assert np.array_equal(drawn.photo((80, 60)), drawn.photo((80, 60)))
     assert drawn.text(200) == drawn.text(200)
     assert len(drawn.text(200).split()) == 200
 
 
+def test_unlike_texts_are_the_same_each_time_and_as_long_as_the_test_data() -> None:
+    texts = ood_inputs.texts(6, [40, 200], {"other reviews": ["so it goes", "and on"]})
+    assert texts == ood_inputs.texts(6, [40, 200], {"other reviews": ["so it goes", "and on"]})
+    assert {"German", "French", "Spanish", "Turkish", "code", "keyboard gibberish", "single letters"} < set(texts)
+    assert all(len(items) == 6 and all(0 < len(text) <= 200 for text in items) for items in texts.values())
+    assert len(set(texts["German"])) > 1
+
+
+def test_unlike_pictures_are_the_same_each_time() -> None:
+    pytest.importorskip("skimage")
+    first, second = ood_inputs.images(3, 16), ood_inputs.images(3, 16)
+    assert list(first) == ["noise", "flat colour", "text screenshots", "other photos", "drawn shapes"]
+    for sort, images in first.items():
+        assert all(one.tobytes() == two.tobytes() for one, two in zip(images, second[sort], strict=True))
+
+
+@pytest.mark.parametrize("fraction", ["0.1", "0.3"])
+def test_the_data_of_a_checkpoint_is_split_as_in_its_training(tmp_path: Path, fraction: str) -> None:
+    drawing.review_file(tmp_path / "reviews.tsv")
+    out = tmp_path / "out"
+    arguments = ["--data", str(tmp_path / "reviews.tsv"), "--validation-fraction", fraction, "--seed", "3"]
+    train_text.main([*arguments, "--epochs", "1", "--device", "cpu", "--out", str(out)])
+    loaded = checkpoint.load(out)
+    splits, data = shipped.read_splits(loaded, tmp_path), loaded.manifest.data
+    assert data is not None
+    assert [len(part) for part in splits.parts.values()] == [data.train, data.validation, data.test]
+    config = shipped.training_config(loaded, tmp_path)
+    assert (config.seed, config.validation_fraction) == (3, float(fraction))
+
+
+def test_paths_of_the_command_begin_at_the_given_folder(tmp_path: Path) -> None:
+    loaded = _trained_by("python -m train.text --data data/train.tsv --test data/test.tsv --out checkpoints/x")
+    config = shipped.training_config(loaded, tmp_path)
+    assert (config.data, getattr(config, "test", None)) == (tmp_path / "data/train.tsv", tmp_path / "data/test.tsv")
+    loaded = _trained_by("pyclassify train text --data data/train.tsv --out checkpoints/x --tokens words")
+    assert shipped.training_config(loaded, tmp_path).data == tmp_path / "data/train.tsv"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "python -m train.text --dataset imdb --out checkpoints/x",
+        "pyclassify.train(pyclassify.TextConfig(data='reviews.tsv', out='x'))",
+    ],
+)
+def test_a_checkpoint_without_known_data_is_refused(tmp_path: Path, command: str) -> None:
+    with pytest.raises(SystemExit, match=r"^fake was"):
+        shipped.read_splits(_trained_by(command), tmp_path)
+
+
+def _trained_by(command: str) -> Checkpoint:
+    training = fakes.training().model_copy(update={"command": command})
+    described = fakes.make_manifest("text", training=training)
+    return Checkpoint(name="fake", manifest=described, network=torch.nn.Identity(), transform=ImageTransform(size_px=8))
+
+
+# Out-of-distribution detection
+
+
+def test_detection_is_measured_against_the_test_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reviews = tmp_path / "data" / "imdb" / "aclImdb" / "test" / "pos"
+    reviews.mkdir(parents=True)
+    for number in range(30):
+        (reviews / f"{number}.txt").write_text(f"Quite another review, the one with number {number}.")
+    (tmp_path / "data" / "naver").mkdir()
+    korean = "".join(f"{number}번째 영화는 정말 좋았어요\t1\n" for number in range(30))
+    (tmp_path / "data" / "naver" / "test.tsv").write_text(f"text\tlabel\n{korean}", encoding="utf-8")
+    data = drawing.review_file(tmp_path / "reviews.tsv", count=80)
+    out = tmp_path / "checkpoints" / "reviews"
+    train_text.main(["--data", str(data), "--epochs", "4", "--device", "cpu", "--out", str(out)])
+    write_text_checkpoint(tmp_path / "checkpoints" / "another")
+    options = ["--checkpoints", str(tmp_path / "checkpoints"), "--only", "reviews", "--data", str(tmp_path)]
+    ood.main([*options, "--count", "12", "--device", "cpu", "--results", str(tmp_path)])
+    (row,) = content_of("ood", tmp_path)["results"]["rows"]
+    assert (row["checkpoint"], row["kind"], row["test"]) == ("reviews", "text", 16)
+    assert row["bytes"] > 0
+    assert 0 <= row["test_refused"] < 0.5
+    by_sort = {unlike["set"]: unlike for unlike in row["sets"]}
+    assert {"Korean reviews", "English reviews", "German", "code", "test data, first eight words"} <= set(by_sort)
+    assert by_sort["Korean reviews"]["auroc"] > 0.9
+    assert all(set(unlike["auroc_by_view"]) == set(row["views"]) for unlike in row["sets"])
+    assert "| reviews | Korean reviews |" in tables.ood(tmp_path)
+    assert "AUROC" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="has no OOD detector"):
+        ood.main([*options[:2], "--only", "another", "--data", str(tmp_path), "--results", str(tmp_path)])
+
+
+def test_the_area_under_the_curve_counts_ties_half() -> None:
+    assert ood.auroc(np.array([0.0, 1.0]), np.array([2.0, 3.0])) == 1
+    assert ood.auroc(np.array([2.0, 3.0]), np.array([0.0, 1.0])) == 0
+    assert ood.auroc(np.array([1.0, 1.0]), np.array([1.0])) == 0.5
+
+
+# Latency
+
+
 def test_calls_are_timed_by_turns() -> None:
     order: list[str] = []
-    found = latency.measure({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, most=4)
+    times_ms = latency.measure({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, most=4)
     assert order == ["a", "b"] * (latency.WARM_UPS + 4)
-    assert {name: len(each) for name, each in found.items()} == {"a": 4, "b": 4}
+    assert {name: len(times) for name, times in times_ms.items()} == {"a": 4, "b": 4}
 
 
 @pytest.fixture
@@ -190,22 +334,23 @@ def answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The results of the latency benchmark for checkpoints that answer by chance, without a start of the page."""
     write_image_checkpoint(tmp_path / "checkpoints" / "animals")
     write_text_checkpoint(tmp_path / "checkpoints" / "films")
-    monkeypatch.setattr(peers, "text", lambda _: lambda text: [0.5, 0.5])  # the real one takes seconds
-    monkeypatch.setattr(drawn, "pictures", partial(drawn.pictures, photo_px=(400, 300)))
+    peer = latency.Peer(lambda text: [0.5, 0.5], lambda text: ("no tokenizer",))  # the real one takes seconds
+    monkeypatch.setitem(latency.PEERS, "text", lambda device: {latency.DISTILBERT: peer})
+    monkeypatch.setattr(drawn, "PHOTO_PX", (400, 300))
     options = ["--checkpoints", str(tmp_path / "checkpoints"), "--most", "2", "--starts", "0", "--device", "cpu"]
     latency.main([*options, "--results", str(tmp_path / "results")])
     return tmp_path / "results"
 
 
 def test_each_checkpoint_is_timed_on_each_input(answered: Path) -> None:
-    content = results.read("latency", answered)
-    assert set(content) == ENVELOPE
+    content = content_of("latency", answered)
     rows = content["results"]["predict"]
     animals, films = "`animals`, simple_cnn", "`films`, lstm"
-    of_texts = [row for row in rows if row["input"].startswith("text")]
-    assert [row["program"] for row in rows if row not in of_texts] == [animals, *peers.PICTURES] * 2
-    assert [row["program"] for row in of_texts] == [films, peers.TEXT] * 3
-    assert [row["input"] for row in of_texts if row["program"] == films] == [
+    on_texts = [row for row in rows if row["input"].startswith("text")]
+    peers = [f"torchvision {name}, 224 px" for name in latency.TORCHVISION]
+    assert [row["program"] for row in rows if row not in on_texts] == [animals, *peers] * 2
+    assert [row["program"] for row in on_texts] == [films, latency.DISTILBERT] * 3
+    assert [row["input"] for row in on_texts if row["program"] == films] == [
         "text of 20 words",
         "text of 200 words",
         "text of 2,000 words",
@@ -216,53 +361,61 @@ def test_each_checkpoint_is_timed_on_each_input(answered: Path) -> None:
     assert "| text of 20 words |" in tables.latency(answered)
 
 
-def test_a_peer_whose_package_is_missing_is_left_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notes_stand_under_the_table_as_sentences(answered: Path) -> None:
+    lines = tables.latency(answered).splitlines()
+    assert f"- {latency.DISTILBERT}, text of 20 words: no tokenizer." in lines
+    assert "- `films`, lstm, text of 2,000 words: Only the first 1,024 of 2,000 words were read." in lines
+
+
+def test_a_peer_without_its_package_is_left_out_with_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_text_checkpoint(tmp_path / "films")
     monkeypatch.setitem(sys.modules, "transformers", None)
     latency.main(
         ["--checkpoints", str(tmp_path), "--most", "1", "--starts", "0", "--device", "cpu", "--results", str(tmp_path)]
     )
-    assert {row["program"] for row in results.read("latency", tmp_path)["results"]["predict"]} == {"`films`, lstm"}
+    assert {row["program"] for row in content_of("latency", tmp_path)["results"]["predict"]} == {"`films`, lstm"}
     assert f"- {latency.WITHOUT_PEER}" in tables.latency(tmp_path)
 
 
 @pytest.mark.slow
 def test_the_peer_of_texts_reads_as_many_tokens_as_there_would_be() -> None:
     pytest.importorskip("transformers")
-    read: list[int] = []
+    widths: list[int] = []
     embed = torch.nn.Embedding.forward
 
     def forward(self: torch.nn.Embedding, ids: torch.Tensor) -> torch.Tensor:
-        read.append(ids.shape[1])
+        widths.append(ids.shape[1])
         return embed(self, ids)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.nn.Embedding, "forward", forward)
-        answer = peers.text(pick("cpu"))
-        assert answer is not None
-        assert sum(answer(drawn.text(200))) == pytest.approx(1)
-    assert set(read) == {262} == {peers.pieces(drawn.text(200))}
-    assert peers.pieces(drawn.text(2000)) == 512
+        peer = latency.distilbert_peer(pick("cpu"))[latency.DISTILBERT]
+        assert sum(peer.answer(drawn.text(200))) == pytest.approx(1)
+    assert set(widths) == {262} == {latency.count_tokens(drawn.text(200))}
+    assert latency.count_tokens(drawn.text(2000)) == 512
+
+
+# Load
 
 
 @pytest.fixture
 def served() -> Iterator[serving.Page]:
-    page = build_page({"fake": FakeClassifier()}, {})  # type: ignore[dict-item]
+    page = build_page({"fake": FakeClassifier()}, {})
     port = serving.free_port()
-    page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **launch_options())
+    page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **launch_options(page))
     yield serving.Page(os.getpid(), port, 0.0)
     page.close()
 
 
-def test_what_is_lost_or_other_than_alone_is_counted(served: serving.Page) -> None:
-    right = load.Question("classify_text", "hello", "fake", {"ham": 0.5, "spam": 0.5})
-    other = load.Question("classify_text", "hello", "fake", {"ham": 0.4, "spam": 0.6})
-    lost = load.Question("classify_text", "hello", "nobody", {})
-    fine = load.ask_all(served, [right] * 8, 4)
+def test_lost_and_differing_answers_are_counted(served: serving.Page) -> None:
+    right = load.Request("classify_text", "hello", "fake", {"ham": 0.5, "spam": 0.5})
+    differing = load.Request("classify_text", "hello", "fake", {"ham": 0.4, "spam": 0.6})
+    lost = load.Request("classify_text", "hello", "nobody", {})
+    fine = load.send_all(served, [right] * 8, 4)
     assert (fine.lost, fine.difference) == (0, 0)
     assert 0 < fine.p50_ms <= fine.p95_ms
     assert fine.per_second > 0
-    mixed = load.ask_all(served, [right, other, lost, right], 2)
+    mixed = load.send_all(served, [right, differing, lost, right], 2)
     assert (mixed.lost, mixed.difference) == (1, pytest.approx(0.1))
 
 
@@ -272,105 +425,274 @@ def test_the_page_under_load(tmp_path: Path) -> None:
     write_text_checkpoint(tmp_path / "films")
     options = ["--users", "6", "--answers", "24", "--repeats", "1", "--device", "cpu"]
     load.main(["--checkpoints", str(tmp_path), *options, "--results", str(tmp_path / "results")])
-    content = results.read("load", tmp_path / "results")
-    assert set(content) == ENVELOPE
+    rows = content_of("load", tmp_path / "results")["results"]["rows"]
     ways = ["1 visitor", "6 visitors, one by one", "6 visitors, together"]
-    assert [row["way"] for row in content["results"]["rows"]] == ways * 2
-    rounds = [row["rounds"] for row in content["results"]["rows"]]
-    assert all(len(each) == 1 and each[0]["lost"] == 0 and each[0]["difference"] < 1e-5 for each in rounds)
+    assert [row["way"] for row in rows] == ways * 2
+    assert all(len(row["rounds"]) == 1 for row in rows)
+    assert all(row["rounds"][0]["lost"] == 0 and row["rounds"][0]["difference"] < 1e-5 for row in rows)
 
 
 def test_answers_per_second_have_a_table(tmp_path: Path) -> None:
-    record = results.Record(benchmark="load", module="m", arguments=[], device=pick("cpu"), folder=tmp_path)
     one = {"p50_ms": 20.0, "p95_ms": 30.0, "cpu_ms": None, "lost": 0, "difference": 2e-7}
     rounds = [{"per_second": rate, **one} for rate in (90.0, 110.0, 100.0)]
-    record.save({"users": 50, "rows": [{"input": "text", "way": "1 visitor", "rounds": rounds}]})
+    rows = [{"input": "text", "way": "1 visitor", "rounds": rounds}]
+    record_in(tmp_path, "load").save({"users": 50, "rows": rows})
     table = tables.load(tmp_path)
     assert "| text | 1 visitor | 100 (90 to 110) | 20.0 ms | 30.0 ms | – | 3 |" in table
     assert "- No answers were lost; the largest difference from an input's answer alone is 2e-07." in table
 
 
+# The start of the page
+
+
 @pytest.mark.slow
 def test_the_start_of_the_page_is_timed(tmp_path: Path) -> None:
     write_text_checkpoint(tmp_path / "films")
-    found = serving.measure(tmp_path, device="cpu", repeats=1)
-    assert found["page_s"][0] > 0.1
-    assert found["peer_s"][0] > 0.1
-    for megabytes in (*found["page_mb"], *found["peer_mb"]):
+    start = serving.measure(tmp_path, device="cpu", repeats=1)
+    assert start["page_s"][0] > 0.1
+    assert start["peer_s"][0] > 0.1
+    for megabytes in (*start["page_mb"], *start["peer_mb"]):
         assert megabytes is None or megabytes > 50
 
 
 @pytest.mark.slow
 def test_a_page_that_does_not_start_says_why(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match=r"status 2.*there is no folder"):
+    with pytest.raises(RuntimeError, match=r"status 2.*missing"):
         serving.start_page(tmp_path / "missing")
 
 
-def test_the_readme_is_filled_between_its_markers_and_only_there(
-    measured: Path, answered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text("before\n<!-- table:latency -->\nold\n<!-- /table:latency -->\nafter\n", encoding="utf-8")
-    arguments = ["--readme", str(readme), "--results", str(answered)]
-    with pytest.raises(SystemExit, match="out of date"):
-        tables.main([*arguments, "--check"])
-    tables.main(arguments)
-    text = readme.read_text(encoding="utf-8")
-    assert text.startswith("before\n<!-- table:latency -->\n| Input |")
-    assert text.endswith("<!-- /table:latency -->\nafter\n")
-    tables.main([*arguments, "--check"])
-    assert tables.find(text, "latency") == tables.latency(answered)
-    tables.main(["--readme", str(readme), "--results", str(measured)])
-    assert "has no <!-- table:tutorial -->" in capsys.readouterr().err
-    assert readme.read_text(encoding="utf-8") == text
-
-
 def test_a_start_has_a_table_of_its_own(tmp_path: Path) -> None:
-    record = results.Record(benchmark="latency", module="m", arguments=[], device=pick("cpu"), folder=tmp_path)
     start = {"command": "python app.py", "peer": "p", "page_s": [3.0, 1.0, 2.0], "page_mb": [500.0, 502.0, 501.0]}
-    record.save({"predict": [], "start": {**start, "peer_s": [0.5], "peer_mb": [None]}})
+    record_in(tmp_path, "latency").save({"predict": [], "start": {**start, "peer_s": [0.5], "peer_mb": [None]}})
     table = tables.latency(tmp_path)
     assert "| `python app.py` to the page | 2.00 s (1.00 s to 3.00 s) | 501 MB (500 MB to 502 MB) | 3 |" in table
     assert "| 0.50 s (0.50 s to 0.50 s) | – | 1 |" in table
 
 
+# Batch
+
+
+def test_a_batch_run_is_measured_after_its_first_answer(tmp_path: Path) -> None:
+    write_image_checkpoint(tmp_path / "animals")
+    data = drawing.image_folder(tmp_path / "data", per_label=4)
+    uploads = batch.image_files(data, 40)
+    assert len({upload.path for upload in uploads}) == 24  # of all files, some twice
+    for number, handed_in in enumerate((uploads, [batch.zipped(uploads, tmp_path)])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        result = batch.run(handed_in, tmp_path / "animals", "cpu", folder)
+        assert (result["inputs"], result["problems"]) == (40, 0)
+        assert result["seconds"] > 0
+        assert result["grown_mb"] >= 0
+        assert len(json.loads((folder / "answers.json").read_text())) == 40
+
+
+def test_a_table_of_any_length_repeats_the_rows(tmp_path: Path) -> None:
+    write_text_checkpoint(tmp_path / "films")
+    upload = batch.table(drawing.review_file(tmp_path / "reviews.tsv", count=6), 15, tmp_path)
+    assert batch.run([upload], tmp_path / "films", "cpu", tmp_path)["inputs"] == 15
+
+
+@pytest.mark.slow
+def test_every_way_to_hand_in_inputs_has_two_rows(tmp_path: Path) -> None:
+    write_image_checkpoint(tmp_path / "animals")
+    write_text_checkpoint(tmp_path / "films")
+    data = drawing.image_folder(tmp_path / "data", per_label=4)
+    table = drawing.review_file(tmp_path / "reviews.tsv", count=6)
+    options = ["--image", str(tmp_path / "animals"), "--text", str(tmp_path / "films"), "--device", "cpu"]
+    options += ["--picture-data", str(data), "--text-data", str(table), "--pictures", "20", "--texts", "30"]
+    batch.main([*options, "--results", str(tmp_path / "results")])
+    rows = content_of("batch", tmp_path / "results")["results"]["rows"]
+    inputs = {row["what"]: [run["inputs"] for run in row["runs"]] for row in rows}
+    assert inputs == {"pictures, as files": [2, 20], "pictures, as one zip": [2, 20], "short texts": [3, 30]}
+    assert "| 30 short texts | films |" in tables.batch(tmp_path / "results")
+
+
+# Baselines
+
+
+def test_the_linear_model_learns_from_the_words() -> None:
+    label_ids = tuple(int(label == "good") for label, _ in drawing.reviews(40))
+    texts = tuple(text for _, text in drawing.reviews(40))
+    answers = baselines.answer_linear(Examples(texts, label_ids), texts, **baselines.FEATURES["imdb"])
+    assert answers.tolist() == list(label_ids)
+
+
+@pytest.mark.slow
+def test_both_models_are_trained_on_the_same_folds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sms-spam").mkdir()
+    rows = "".join(f"{'spam' if label == 'bad' else 'ham'}\t{text}\n" for label, text in drawing.reviews(60))
+    (tmp_path / "sms-spam" / "sms.tsv").write_text(f"label\ttext\n{rows}", encoding="utf-8")
+    monkeypatch.setattr(baselines, "FOLDS", 2)
+    baselines.main(["--data", str(tmp_path), "--only", "sms-spam", "--results", str(tmp_path)])
+    rows = content_of("baselines", tmp_path)["results"]["rows"]
+    assert [(row["program"], row["n"]) for row in rows] == [("TF-IDF, linear SVM", 2), ("default model", 2)]
+    assert all(0.5 < row["score"] <= 1 and row["seconds"] > 0 for row in rows)
+    assert "F1 of spam, 2 folds" in capsys.readouterr().out
+
+
+# Minutes
+
+
+@pytest.mark.slow
+def test_all_networks_are_trained_for_as_long(tmp_path: Path) -> None:
+    data = drawing.image_folder(tmp_path / "colours", per_label=6)
+    options = ["--data", str(data), "--minutes", "0.01", "--device", "cpu", "--results", str(tmp_path / "results")]
+    minutes.main(options)
+    rows = content_of("minutes", tmp_path / "results")["results"]["rows"]
+    assert [(row["network"], row["minutes"]) for row in rows] == [(name, 0.01) for name in minutes.NETWORKS]
+    assert all(0 <= row["accuracy"] <= 1 and row["epochs"] >= 1 and row["training_s"] > 0 for row in rows)
+    assert "| resnet18 | 11," in tables.minutes(tmp_path / "results")
+
+
+DEFAULT = IMAGE_NETWORKS[0]
+
+
+def _pretend(scores: dict[tuple[str, float], float], configs: list[ImageConfig]) -> Callable[..., TrainResult]:
+    """Return a training that is over at once; networks and minutes without a score are broken off."""
+
+    def train(config: ImageConfig, *, on_progress: object) -> TrainResult:
+        configs.append(config)
+        assert config.minutes is not None
+        accuracy = scores.get((config.network, config.minutes))
+        if accuracy is None:
+            raise KeyboardInterrupt
+        interval = (accuracy - 0.01, accuracy + 0.01)
+        training = fakes.training()
+        manifest = fakes.make_manifest(
+            "image",
+            scores=fakes.scores(fakes.LABELS["image"]).model_copy(
+                update={"accuracy": accuracy, "accuracy_interval": interval}
+            ),
+            training=training.model_copy(update={"duration_s": 57 * config.minutes, "num_parameters": 1234}),
+        )
+        assert config.out is not None
+        return TrainResult(path=config.out, manifest=manifest, mistakes=())
+
+    return train
+
+
+def test_the_shortest_come_first_and_a_part_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configs: list[ImageConfig] = []
+    scores = {(DEFAULT, 1.0): 0.5, ("resnet18", 1.0): 0.4, (DEFAULT, 5.0): 0.75}
+    monkeypatch.setattr(minutes.recipe, "train", _pretend(scores, configs))
+    options = ["--data", str(tmp_path), "--minutes", "5", "1", "--networks", DEFAULT, "resnet18"]
+    with pytest.raises(KeyboardInterrupt):
+        minutes.main([*options, "--device", "cpu", "--results", str(tmp_path / "results")])
+    assert all((config.size_px, config.data, config.seed) == (32, tmp_path, 0) for config in configs)
+    assert [config.weights for config in configs] == [None, "none", None, "none"]
+    table = tables.minutes(tmp_path / "results")
+    assert "| Network | Numbers in it | 1 minute | 5 minutes |" in table
+    assert f"| {DEFAULT} | 1,234 | 50.00% (2 epochs) | 75.00% (2 epochs) |" in table
+    assert "| resnet18 | 1,234 | 40.00% (2 epochs) | – |" in table
+    assert "at most ± 1.00 percentage points" in table
+    assert "took 95% to 95% of their time" in table
+
+
+def test_there_is_no_table_without_results(tmp_path: Path) -> None:
+    assert tables.minutes(tmp_path) == ""
+    record_in(tmp_path, "minutes").save({"data": "x", "minutes": [5], "rows": []})
+    assert tables.minutes(tmp_path) == ""
+    assert "minutes" not in tables.rendered(tmp_path)
+
+
+def test_missing_data_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="There is no folder"):
+        minutes.main(["--data", str(tmp_path / "nowhere"), "--results", str(tmp_path)])
+
+
+def test_hours_of_training_can_be_done_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(minutes.recipe, "train", _pretend({(DEFAULT, 1.0): 0.5, (DEFAULT, 5.0): 0.75}, []))
+    options = ["--data", str(tmp_path), "--networks", DEFAULT, "--device", "cpu", "--results", str(tmp_path)]
+    minutes.main([*options, "--minutes", "5"])
+    minutes.main([*options, "--minutes", "1", "--add"])
+    content = content_of("minutes", tmp_path)
+    assert content["results"]["minutes"] == [1, 5]
+    assert {row["minutes"]: row["accuracy"] for row in content["results"]["rows"]} == {1: 0.5, 5: 0.75}
+    path = tmp_path / "minutes.json"
+    path.write_text(json.dumps({**content, "hardware": "another computer"}), encoding="utf-8")
+    with pytest.raises(SystemExit, match="hardware"):
+        minutes.main([*options, "--minutes", "1", "--add"])
+
+
+# Mirrored
+
+
+def test_mirror_images_are_measured_beside_the_pictures(tmp_path: Path) -> None:
+    folder = drawing.image_folder(tmp_path / "data", per_label=8)
+    train_image.main(["--data", str(folder), "--model", "simple_cnn", "--epochs", "1", "--out", str(tmp_path / "out")])
+    options = ["--data", str(folder), "--checkpoint", str(tmp_path / "out"), "--device", "cpu"]
+    mirrored.main([*options, "--results", str(tmp_path)])
+    rows = content_of("mirrored", tmp_path)["results"]["rows"]
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest.scores is not None
+    assert [row["way"] for row in rows] == ["as shipped", "and mirrored"]
+    assert rows[0]["accuracy"] == pytest.approx(manifest.scores.accuracy)
+
+
+def test_a_picture_and_its_mirror_image_get_the_same_answer() -> None:
+    network = mirrored.Mirrored(networks.build("simple_cnn", num_labels=3, size_px=8))
+    images = torch.rand(2, 3, 8, 8)
+    assert torch.allclose(network(images), network(images.flip(3)), atol=1e-6)
+
+
+def test_mirroring_needs_a_checkpoint_for_the_labels(tmp_path: Path) -> None:
+    folder = drawing.image_folder(tmp_path / "data", per_label=3)
+    write_text_checkpoint(tmp_path / "films", ["blue", "green", "red"])
+    write_image_checkpoint(tmp_path / "animals")
+    for name in ("films", "animals"):
+        with pytest.raises(SystemExit, match="is not a checkpoint for the labels"):
+            mirrored.main(["--data", str(folder), "--checkpoint", str(tmp_path / name), "--results", str(tmp_path)])
+
+
+# Results and tables
+
+
+def test_documents_are_filled_between_their_markers_and_only_there(
+    measured: Path, answered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = tmp_path / "docs" / "benchmarks.md"
+    document.parent.mkdir()
+    document.write_text("before\n<!-- table:latency -->\nold\n<!-- /table:latency -->\nafter\n", encoding="utf-8")
+    arguments = ["--documents", str(tmp_path), "--results", str(answered)]
+    with pytest.raises(SystemExit, match=r"docs/benchmarks\.md is out of date"):
+        tables.main([*arguments, "--check"])
+    tables.main(arguments)
+    text = document.read_text(encoding="utf-8")
+    assert text.startswith("before\n<!-- table:latency -->\n| Input |")
+    assert text.endswith("<!-- /table:latency -->\nafter\n")
+    tables.main([*arguments, "--check"])
+    assert tables.find(text, "latency") == tables.latency(answered)
+    tables.main(["--documents", str(tmp_path), "--results", str(measured)])
+    assert "has no <!-- table:tutorial -->" in capsys.readouterr().err
+    assert document.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(("name", "document"), tables.DOCUMENTS.items())
+def test_the_documents_tables_are_those_of_the_results(name: str, document: str) -> None:
+    path = tables.ROOT / document
+    text = tables.find(path.read_text(encoding="utf-8"), name) if path.is_file() else None
+    table = tables.rendered().get(name)
+    if text is None or table is None:
+        pytest.skip(f"there is no table {name} yet, or no result for it")
+    assert text == table, "run python -m benchmarks.tables"
+
+
+def test_every_table_has_a_document() -> None:
+    assert set(tables.DOCUMENTS) == set(tables.TABLES)
+
+
 def test_a_command_names_the_variables_that_change_the_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "99")
-    record = results.Record(benchmark="b", module="m", arguments=["--a", "b c"], device=pick("cpu"), folder=tmp_path)
-    record.save([])
-    assert results.read("b", tmp_path)["command"].endswith("99 OMP_NUM_THREADS=1 python -m m --a 'b c'")
+    record_in(tmp_path, "b", ["--a", "b c"]).save([])
+    assert content_of("b", tmp_path)["command"].endswith("99 OMP_NUM_THREADS=1 python -m m --a 'b c'")
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown"), [(0.24, "0.2 s"), (59.6, "1 min 0 s"), (750, "12 min 30 s"), (7499, "2 h 5 min")]
+    ("seconds", "text"), [(0.24, "0.2 s"), (59.6, "1 min 0 s"), (750, "12 min 30 s"), (7499, "2 h 5 min")]
 )
-def test_durations_are_easy_to_read(seconds: float, shown: str) -> None:
-    assert results.duration(seconds) == shown
-
-
-@pytest.mark.parametrize("name", list(tables.TABLES))
-def test_the_readmes_tables_are_those_of_the_results(name: str) -> None:
-    shown = tables.find(tables.README.read_text(encoding="utf-8"), name) if tables.README.is_file() else None
-    table = tables.rendered().get(name)
-    if shown is None or table is None:
-        pytest.skip(f"there is no table {name} yet, or no result for it")
-    assert shown == table, "run python -m benchmarks.tables"
-
-
-def test_mirror_images_are_measured_beside_the_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = drawing.picture_folder(tmp_path / "data", per_label=8)
-    train_image.main(["--data", str(folder), "--model", "simple_cnn", "--epochs", "1", "--out", str(tmp_path / "out")])
-    mirrored.main(
-        ["--data", str(folder), "--checkpoint", str(tmp_path / "out"), "--results", str(tmp_path), "--device", "cpu"]
-    )
-    rows = json.loads((tmp_path / "mirrored.json").read_text())["results"]["rows"]
-    shipped = json.loads((tmp_path / "out" / "config.json").read_text())["scores"]["accuracy"]
-    assert [row["way"] for row in rows] == ["as shipped", "and mirrored"]
-    assert rows[0]["accuracy"] == pytest.approx(shipped)
-
-
-def test_both_ways_give_a_picture_and_its_mirror_image_the_same_answer() -> None:
-    model = mirrored.BothWays(image_models.build("simple_cnn", labels=3, size_px=8))
-    pictures = torch.rand(2, 3, 8, 8)
-    assert torch.allclose(model(pictures), model(pictures.flip(3)), atol=1e-6)
+def test_durations_are_easy_to_read(seconds: float, text: str) -> None:
+    assert results.duration(seconds) == text

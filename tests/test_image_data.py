@@ -194,9 +194,10 @@ def test_unreadable_pictures_are_left_out_with_the_reason(folder: Path) -> None:
     examples = data.read_splits(folder).train
     bad = examples.items[3]
     bad.write_bytes(bad.read_bytes()[:200])
-    calls: list[None] = []
-    decoded = data.decode(examples, TRANSFORM, on_image=lambda: calls.append(None))
-    assert len(calls) == len(examples) == len(decoded.pixels) + 1
+    progress: list[int] = []
+    decoded = data.decode(examples, TRANSFORM, on_progress=progress.append)
+    assert progress == sorted(progress)
+    assert progress[-1] == len(examples) == len(decoded.pixels) + 1
     (skipped,) = decoded.skipped
     assert (skipped.name, skipped.reason.key) == (str(bad), "errors.picture_damaged")
     assert bad not in decoded.examples.items

@@ -178,8 +178,8 @@ def _add_image_options(parser: argparse.ArgumentParser) -> None:
     pictures.add_argument(
         "--weights",
         metavar="FILE",
-        help="weights that a torchvision network starts from: default (torchvision's own, downloaded once), none (random),"
-        " or a .pth or .safetensors file of the same network with any labels (default: default)",
+        help="weights that a torchvision network starts from: default (torchvision's own, downloaded once), none"
+        " (random), or a .pth or .safetensors file of the same network with any labels (default: default)",
     )
     pictures.add_argument(
         "--no-mirror",
@@ -272,8 +272,8 @@ def _add_common_options(
     report.add_argument(
         "--check",
         action="store_true",
-        help="print the data report and stop: counts, sizes, unreadable files, duplicates and near-duplicates, including"
-        " those under two labels or in the test data; nothing is trained or written",
+        help="print the data report and stop: counts, sizes, unreadable files, duplicates and near-duplicates,"
+        " including those under two labels or in the test data; nothing is trained or written",
     )
     report.add_argument(
         "--fix",
@@ -298,8 +298,8 @@ def _add_common_options(
         type=_minutes,
         metavar="N",
         help="plan as many epochs as fit into N minutes on this machine, and adjust the plan after each; at most"
-        f" {MAX_EPOCHS_FACTOR} times the default number of epochs, and part of an epoch if not even one fits. Reading the"
-        " data and the final evaluation are not included",
+        f" {MAX_EPOCHS_FACTOR} times the default number of epochs, and part of an epoch if not even one fits."
+        " Reading the data and the final evaluation are not included",
     )
     training.add_argument("--batch-size", type=_count, metavar="N", help="examples per step")
     training.add_argument("--learning-rate", type=_positive, metavar="X", help="highest learning rate")

@@ -32,7 +32,7 @@ from pyclassify.dataset import (
     visible_folders,
 )
 from pyclassify.errors import DataError, InputError
-from pyclassify.formats import PICTURE_SUFFIXES, is_junk, suffix_of
+from pyclassify.formats import PICTURE_SUFFIXES, without_junk
 from pyclassify.image.transform import ImageTransform
 from pyclassify.locales import Message
 from pyclassify.training.config import IMAGE_SIZES_PX
@@ -54,6 +54,9 @@ IN_MEMORY_BYTES: Final = 4 * 2**30
 
 DECODED_AHEAD: Final = 512
 """Pictures that are decoded at once, which bounds the memory."""
+
+REPORT_EVERY: Final = 16
+"""Pictures between two reports of progress."""
 
 
 def read_splits(
@@ -121,7 +124,7 @@ class _LabelFolder(ImageFolder):  # type: ignore[misc]  # torchvision has no typ
             (str(file), class_to_idx[label])
             for label in sorted(class_to_idx)
             for file in _walk(Path(directory, label), [])
-            if suffix_of(file.name) in PICTURE_SUFFIXES and file.is_file()
+            if file.suffix.lower() in PICTURE_SUFFIXES and file.is_file()
         ]
 
 
@@ -142,7 +145,7 @@ def _list_folder(path: Path) -> _Listing:
     for folder in folders:
         for file in _walk(folder, skipped):
             name = str(file.relative_to(path.parent))
-            if suffix_of(file.name) not in PICTURE_SUFFIXES:
+            if file.suffix.lower() not in PICTURE_SUFFIXES:
                 skipped.append(Skipped(name, Message("notes.not_a_picture", {"suffixes": list(PICTURE_SUFFIXES)})))
             elif not file.is_file():
                 skipped.append(Skipped(name, Message("notes.not_a_file")))
@@ -163,13 +166,13 @@ def _walk(folder: Path, skipped: list[Skipped]) -> Iterator[Path]:
     content = []
     for place, folders, files in os.walk(folder, followlinks=True, onerror=errors.append):
         fresh = []
-        for name in sorted(folders):
+        for name in without_junk(folders):
             real = os.path.realpath(os.path.join(place, name))
-            if not is_junk(name) and real not in entered:
+            if real not in entered:
                 entered.add(real)
                 fresh.append(name)
         folders[:] = fresh
-        content.append((place, sorted(name for name in files if not is_junk(name))))
+        content.append((place, without_junk(files)))
     for error in errors:
         reason = Message("notes.folder_unreadable", {"reason": error.strerror or str(error)})
         skipped.append(Skipped(str(error.filename), reason))
@@ -271,14 +274,14 @@ class Decoded:
 
 
 def decode(
-    examples: Examples[Path], transform: ImageTransform, *, on_image: Callable[[], None] | None = None
+    examples: Examples[Path], transform: ImageTransform, *, on_progress: Callable[[int], None] | None = None
 ) -> Decoded:
     """Decode every picture once; unreadable ones are left out and listed with the reason.
 
     Args:
         examples: N pictures.
         transform: the one that serving will use.
-        on_image: called after each picture.
+        on_progress: called now and then with the number of pictures that are done.
     """
     pixels = allocate(len(examples), transform.size_px)
     skipped: list[Skipped] = []
@@ -299,8 +302,8 @@ def decode(
                     kept.append(position)
                 else:
                     skipped.append(Skipped(str(examples.items[position]), result.message))
-                if on_image:
-                    on_image()
+                if on_progress and (position % REPORT_EVERY == 0 or position + 1 == len(examples)):
+                    on_progress(position + 1)
     return Decoded(pixels[: len(kept)], examples.take(kept), tuple(skipped))
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from pyclassify.dataset import Examples, Integers
 from pyclassify.dedup import Duplicates, Selection, candidates, unique_pairs
-from pyclassify.image.data import Decoded, allocate
+from pyclassify.image.data import REPORT_EVERY, Decoded, allocate
 
 SIDE_PX: Final = 32
 """Larger pictures are compared at this size."""
@@ -42,7 +42,7 @@ MAX_CAST: Final = 16.0
 Bits = np.ndarray[Any, np.dtype[np.uint8]]
 
 
-def find(parts: Sequence[Tensor], *, on_image: Callable[[int, int], None] | None = None) -> Duplicates:
+def find(parts: Sequence[Tensor], *, on_progress: Callable[[int, int], None] | None = None) -> Duplicates:
     """Find copies by equal pixels, and near-duplicates by signs of the discrete cosine transform (Zauner 2010, pHash).
 
     Two pictures are near-duplicates when their hashes differ in few bits, far fewer than those of any two pictures of
@@ -52,7 +52,7 @@ def find(parts: Sequence[Tensor], *, on_image: Callable[[int, int], None] | None
 
     Args:
         parts: (n, 3, H, W) uint8 each, N pictures in all; the same H and W.
-        on_image: called after each different picture is hashed, with how many are done and how many there are.
+        on_progress: called now and then with how many different pictures are hashed and how many there are.
     """
     digests = [hashlib.blake2b(image.numpy().tobytes(), digest_size=16).digest() for part in parts for image in part]
     numbers = {digest: number for number, digest in enumerate(sorted(set(digests)))}
@@ -61,8 +61,8 @@ def find(parts: Sequence[Tensor], *, on_image: Callable[[int, int], None] | None
     hashes = np.empty((len(thumbnails), HASH_SIDE**2 // 8), dtype=np.uint8)
     for row, thumbnail in enumerate(thumbnails):
         hashes[row] = _hash(thumbnail)
-        if on_image:
-            on_image(row + 1, len(thumbnails))
+        if on_progress and (row % REPORT_EVERY == 0 or row + 1 == len(thumbnails)):
+            on_progress(row + 1, len(thumbnails))
     return Duplicates(copies, _near(thumbnails, hashes))
 
 

@@ -203,15 +203,17 @@ class ImageModality(Modality):
             transform = _make_transform(config, splits.train)
             network = _make_network(config, len(splits.labels), transform.size_px)
 
-        done, total = 0, sum(map(len, splits.parts.values()))
+        before, total = 0, sum(map(len, splits.parts.values()))
 
-        def on_image() -> None:
-            nonlocal done
-            done += 1
+        def on_progress(done: int) -> None:
             if on_step:
-                on_step("reading", done, total)
+                on_step("reading", before + done, total)
 
-        train, validation, test = (data.decode(part, transform, on_image=on_image) for part in splits.parts.values())
+        parts = []
+        for part in splits.parts.values():
+            parts.append(data.decode(part, transform, on_progress=on_progress))
+            before += len(part)
+        train, validation, test = parts
         unreadable = [skipped for part in (train, validation, test) for skipped in part.skipped]
         splits = replace(
             splits,
@@ -228,8 +230,8 @@ class ImageModality(Modality):
         """Find copies by equal pixels, and near-duplicates by a perceptual hash."""
         from pyclassify.image import dedup
 
-        on_image = (lambda done, total: on_step("comparing", done, total)) if on_step else None
-        return dedup.find([part.pixels for part in corpus.decoded.parts], on_image=on_image)
+        on_progress = partial(on_step, "comparing") if on_step else None
+        return dedup.find([part.pixels for part in corpus.decoded.parts], on_progress=on_progress)
 
     def select(self, corpus: Corpus[Path], selection: Selection) -> Corpus[Path]:
         """Return the corpus with the pictures that a selection gives to each split."""
