@@ -1,1 +1,1 @@
-"""Every figure in the README is the output of a command here: `benchmarks.tutorial`, `.latency`, `.tables`."""
+"""Commands that measure, and write the tables of the documents: `python -m benchmarks.NAME`."""

@@ -1,16 +1,21 @@
-"""What the benchmarks ask the classifiers: pictures and texts that are drawn here, the same each time."""
+"""Inputs of the benchmarks: pictures and texts that are drawn here, the same each time."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from PIL import Image
 
-PHOTO_PX = (4000, 3000)
-ICON_PX = (32, 32)
-VOCABULARY = (
+PHOTO_PX: Final = (4000, 3000)
+ICON_PX: Final = (32, 32)
+WORDS: Final = (20, 200, 2000)
+"""Words of the texts that answers are timed with."""
+
+VOCABULARY: Final = (
     "a the of and to in it was is that this but not with for as on at from so film story scene actor music night day"
     " street house river mother friend teacher doctor winter summer morning letter window garden train city village"
     " slow quick bright dark quiet loud funny sad strange simple clever honest old new long short good bad fine poor"
@@ -18,12 +23,12 @@ VOCABULARY = (
 )
 
 
-def photo(size_px: tuple[int, int] = PHOTO_PX, *, seed: int = 0) -> Image.Image:
-    """Soft shapes of many colours with grain on them, so that decoding it costs what a camera's picture does.
+def photo(size_px: tuple[int, int], *, seed: int = 0) -> Image.Image:
+    """Draw soft shapes of many colours with grain on them, so that decoding costs as much as a camera's picture.
 
     Args:
         size_px: width and height.
-        seed: the same one draws the same picture.
+        seed: the same seed draws the same picture.
     """
     generator = np.random.default_rng(seed)
     layers = np.zeros((size_px[1], size_px[0], 3), dtype=np.float32)
@@ -35,18 +40,14 @@ def photo(size_px: tuple[int, int] = PHOTO_PX, *, seed: int = 0) -> Image.Image:
     return Image.fromarray((layers + 128).clip(0, 255).astype(np.uint8))
 
 
-def pictures(folder: Path, *, photo_px: tuple[int, int] = PHOTO_PX) -> dict[str, Path]:
-    """Draw a small PNG and a large JPEG into a folder; their descriptions with their paths."""
-    large = photo(photo_px)
-    megapixels = photo_px[0] * photo_px[1] / 1e6
-    paths = {
-        f"picture, PNG of {ICON_PX[0]} px": folder / "icon.png",
-        f"picture, JPEG of {megapixels:.3g} megapixels": folder / "photo.jpg",
-    }
-    icon, jpeg = paths.values()
+def images(folder: Path) -> dict[str, Path]:
+    """Draw a small PNG and a large JPEG into a folder; return their paths by what they are."""
+    large = photo(PHOTO_PX)
+    megapixels = PHOTO_PX[0] * PHOTO_PX[1] / 1e6
+    icon, jpeg = folder / "icon.png", folder / "photo.jpg"
     large.resize(ICON_PX, Image.Resampling.LANCZOS).save(icon)
     large.save(jpeg, quality=90)
-    return paths
+    return {f"picture, PNG of {ICON_PX[0]} px": icon, f"picture, JPEG of {megapixels:.3g} megapixels": jpeg}
 
 
 def icons(folder: Path, count: int) -> list[Path]:
@@ -57,6 +58,15 @@ def icons(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def text(words: int, *, seed: int = 0) -> str:
-    """So many words, drawn at random."""
-    return " ".join(random.Random(seed).choices(VOCABULARY.split(), k=words))
+def text(num_words: int, *, seed: int = 0) -> str:
+    """Draw words at random; the same seed draws the same words."""
+    return " ".join(random.Random(seed).choices(VOCABULARY.split(), k=num_words))
+
+
+def texts(_: Path | None = None) -> dict[str, str]:
+    """Draw a text of each length in WORDS; return them by what they are."""
+    return {f"text of {num_words:,} words": text(num_words) for num_words in WORDS}
+
+
+INPUTS: Final[Mapping[str, Callable[[Path], Mapping[str, Any]]]] = {"image": images, "text": texts}
+"""By kind: draws inputs, some into a folder, and returns them by what they are."""

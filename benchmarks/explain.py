@@ -1,58 +1,76 @@
-"""Whether explanations name what decides: `python -m benchmarks.explain`.
+"""Faithfulness of explanations: `python -m benchmarks.explain`.
 
-A tenth of each test input is taken away, once what the explanation ranks first and once at random: the probability of
-the label must fall further the first time. And a network whose weights are shuffled must have other explanations
-(Adebayo et al. 2018, "Sanity Checks for Saliency Maps"). How to explain was chosen by the same figures on validation
+A tenth of each test input is taken away, once the tenth that the explanation ranks first and once random ones: the
+probability of the label must fall further the first time. And explanations must depend on what the network learned
+(Adebayo et al. 2018, "Sanity Checks for Saliency Maps"): with shuffled weights the explanation must be another, and
+with a little noise on the input nearly the same. The method of explaining was chosen by the same figures on validation
 data, `--part validation`.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from app import find_checkpoints
-from benchmarks import drawn, latency, results, sanity, shipped, tables
-from pyclassify import Classifier, Explanation, PictureExplanation, TextExplanation, checkpoint
+from benchmarks import drawn, latency, results, shipped, tables
+from pyclassify import Classifier, ImageExplanation, TextExplanation, checkpoint
 from pyclassify.checkpoint import Checkpoint
 from pyclassify.device import pick
-from pyclassify.image import data as image_data
-from pyclassify.image.explain import BLUR, blurred
+from pyclassify.evaluation import calibrate
+from pyclassify.image.explain import BLUR, blur
 from pyclassify.image.transform import ImageTransform
+from pyclassify.ui.launch import find_checkpoints
 
-MODULE = "benchmarks.explain"
-ROOT = Path(__file__).parents[1]
-SHARE = 0.1
-CELLS = 8
-"""Rows and columns of squares that a picture is taken away in: of single pixels the random ones would be noise, which
-is no picture any more."""
+MODULE: Final = "benchmarks.explain"
+ROOT: Final = Path(__file__).parents[1]
+SHARE: Final = 0.1
+CELLS: Final = 8
+"""Rows and columns of squares that are taken away from a picture: random single pixels would be noise, and the result
+no picture."""
 
-DRAWS = 5
-RESAMPLES = 2_000
+DRAWS: Final = 5
+RESAMPLES: Final = 2_000
+
+MIN_WORDS: Final = 5
+"""Of a text whose words' weights are correlated."""
+
+NOISE: Final = 4.0
+"""Standard deviation of the noise on a picture's pixels, of 255."""
 
 Array = np.ndarray[Any, Any]
-Reader = Callable[[Path, str], Sequence[Any]]
+Explanation = ImageExplanation | TextExplanation
+Drops = dict[str, list[tuple[float, float]]]
+"""By what is taken away, for each input the drop of the probability by the explanation and at random."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """What all measurements of a run have in common."""
+class Settings:
+    """What is common to all checkpoints of a run.
+
+    Args:
+        device: of the networks.
+        num_inputs: of each data set.
+        num_shuffled: inputs that are explained with shuffled weights, too.
+        seed: of all random draws.
+    """
 
     device: torch.device
-    most: int
-    sanity: int
+    num_inputs: int
+    num_shuffled: int
     seed: int = 0
 
 
@@ -64,26 +82,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     record = results.Record(
         benchmark="explain", module=MODULE, arguments=arguments, device=device, folder=options.results
     )
-    setting = Setting(device=device, most=options.n, sanity=options.sanity)
-    found: dict[str, Any] = {"part": options.part, "taken_away": [], "sanity": [], "timings": []}
+    settings = Settings(device=device, num_inputs=options.n, num_shuffled=options.sanity)
+    content: dict[str, Any] = {"part": options.part, "taken_away": [], "sanity": [], "timings": []}
     for path in find_checkpoints(options.checkpoints):
         loaded = checkpoint.load(path)
-        if loaded.name in INPUTS:
-            print(f"measuring: {loaded.name}", flush=True)
-            inputs = INPUTS[loaded.name](options.data, options.part)
-            for name, rows in measure(loaded, inputs, setting).items():
-                found[name] += rows
-            record.save(found)
+        print(f"measuring: {loaded.name}", flush=True)
+        items = shipped.read_splits(loaded, options.data).parts[options.part].items
+        for section, rows in measure(loaded, items, settings).items():
+            content[section] += rows
+        record.save(content)
     print(tables.explain(options.results))
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__)
     parser.add_argument("--checkpoints", type=Path, default=ROOT / "checkpoints", metavar="DIR")
-    parser.add_argument("--data", type=Path, default=ROOT / "data", metavar="DIR", help="folder of the data sets")
-    parser.add_argument("--part", choices=("test", "validation"), default="test", help="of the data")
+    parser.add_argument("--data", type=Path, default=ROOT, metavar="DIR", help="folder that the trainings were run in")
+    parser.add_argument("--part", choices=("test", "validation"), default="test", help="of the data (default: test)")
     parser.add_argument("--n", type=int, default=1000, help="inputs of each data set (default: 1000)")
-    parser.add_argument("--sanity", type=int, default=100, metavar="N", help="of them for shuffled weights")
+    parser.add_argument(
+        "--sanity", type=int, default=100, metavar="N", help="of them with shuffled weights (default: 100)"
+    )
     parser.add_argument("--device", default="auto", metavar="NAME")
     parser.add_argument("--results", type=Path, default=results.FOLDER, metavar="DIR", help="where the JSON goes")
     options = parser.parse_args(arguments)
@@ -92,62 +111,43 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _pictures(root: Path, part: str) -> Sequence[Path]:
-    # as many for validation as the shipped network was chosen by: the others it was trained on
-    found = image_data.read(root / "cifar10", validation_fraction=0.05)
-    return (found.test if part == "test" else found.validation).items
-
-
-def _texts(path: str, test: str | None, root: Path, part: str) -> Sequence[str]:
-    found = shipped.read_texts(root / path, root / test if test else None)
-    return (found.test if part == "test" else found.validation).items
-
-
-INPUTS: dict[str, Reader] = {
-    "cifar10": _pictures,
-    "imdb": partial(_texts, "imdb/aclImdb", None),
-    "naver": partial(_texts, "naver/train.tsv", "naver/test.tsv"),
-    "sms-spam": partial(_texts, "sms-spam/sms.tsv", None),
-}
-
-
-def measure(loaded: Checkpoint, inputs: Sequence[Any], setting: Setting) -> dict[str, list[dict[str, Any]]]:
-    """All that is measured of one checkpoint.
+def measure(loaded: Checkpoint, items: Sequence[Any], settings: Settings) -> dict[str, list[dict[str, Any]]]:
+    """Measure faithfulness, dependence on the weights and time of a checkpoint's explanations.
 
     Args:
         loaded: from `checkpoint.load`.
-        inputs: of the part of the data that is asked for; some are drawn.
-        setting: how many, and where the network runs.
+        items: inputs, of which some are drawn.
+        settings: how many, and on which device.
 
     Returns:
         Rows of plain data: "taken_away", "sanity" and "timings".
     """
-    classifier = Classifier(loaded, setting.device)
-    generator = np.random.default_rng(setting.seed)
-    order = generator.permutation(len(inputs))
+    classifier = Classifier(loaded, settings.device)
+    generator = np.random.default_rng(settings.seed)
+    shuffled = [items[i] for i in generator.permutation(len(items))]
     classifier.warm_up_explanations()
-    if isinstance(loaded.transform, ImageTransform):
-        drops, milliseconds = _without_squares(classifier, loaded.transform, inputs, order[: setting.most], generator)
-    else:
-        drops, milliseconds = _without_words(classifier, inputs, order, setting.most, generator)
-    rows = [
-        {"checkpoint": loaded.name, "taken": taken, **summary(np.array(pairs), generator)}
-        for taken, pairs in drops.items()
+    drops, times_ms = MEASURE_DROPS[loaded.kind](loaded, classifier, shuffled, settings.num_inputs, generator)
+    taken_away = [
+        {"checkpoint": loaded.name, "taken": name, **summarize(np.array(pairs), generator)}
+        for name, pairs in drops.items()
     ]
-    likeness = sanity.likeness(loaded, classifier, [inputs[i] for i in order], setting.sanity, generator)
-    timed = [{"checkpoint": loaded.name, "input": "the above", **_percentiles(milliseconds)}, *_timings(classifier)]
-    return {"taken_away": rows, "sanity": [likeness], "timings": timed}
+    sanity = check_sanity(loaded, classifier, shuffled, settings.num_shuffled, generator)
+    timings = [{"checkpoint": loaded.name, "input": "the above", **_percentiles(times_ms)}, *_time_drawn(classifier)]
+    return {"taken_away": taken_away, "sanity": [sanity], "timings": timings}
 
 
-def summary(drops: Array, generator: np.random.Generator) -> dict[str, Any]:
-    """Means and their ratio.
+# Taking away
+
+
+def summarize(drops: Array, generator: np.random.Generator) -> dict[str, Any]:
+    """Compare the mean drops, with a bootstrap interval of their ratio.
 
     Args:
-        drops: (N, 2), how far each probability fell by the explanation, and at random.
-        generator: draws the N inputs anew, with repetition, for the interval (bootstrap).
+        drops: (N, 2), the drop of each probability by the explanation, and at random.
+        generator: draws the N inputs anew, with repetition.
 
     Returns:
-        Plain data; None stands for a ratio without end, where the random drops are not above 0 on average.
+        Plain data; None stands for an infinite ratio, where the mean of the random drops is not above 0.
     """
     draws = generator.integers(0, len(drops), (RESAMPLES, len(drops)))
     means = np.stack([drops[:, side][draws].mean(axis=1) for side in (0, 1)])
@@ -159,93 +159,209 @@ def summary(drops: Array, generator: np.random.Generator) -> dict[str, Any]:
         "drop": by_explanation,
         "random_drop": at_random,
         "factor": by_explanation / at_random if at_random > 0 else None,
-        "factor_interval": [each if np.isfinite(each) else None for each in limits],
+        "factor_interval": [limit if np.isfinite(limit) else None for limit in limits],
     }
 
 
-def _without_squares(
-    classifier: Classifier,
-    transform: ImageTransform,
-    inputs: Sequence[Path],
-    order: Array,
-    generator: np.random.Generator,
-) -> tuple[dict[str, list[list[float]]], list[float]]:
-    """The drops with the squares blurred, as in the explanation, and with them in the picture's mean colour."""
-    drops: dict[str, list[list[float]]] = {"squares, blurred": [], "squares, mean colour": []}
-    milliseconds: list[float] = []
-    for path in (inputs[i] for i in order):
-        found = _timed(classifier, path, milliseconds)
-        assert isinstance(found, PictureExplanation)
+def _drops_without_squares(
+    loaded: Checkpoint, classifier: Classifier, paths: Sequence[Path], most: int, generator: np.random.Generator
+) -> tuple[Drops, list[float]]:
+    """Measure the drops with squares blurred, as in the explanation, and with squares in the picture's mean colour."""
+    transform = loaded.transform
+    assert isinstance(transform, ImageTransform)
+    drops: Drops = {"squares, blurred": [], "squares, mean colour": []}
+    times_ms: list[float] = []
+    for path in islice(paths, most):
+        explanation = _timed_explanation(classifier, path, times_ms)
+        assert isinstance(explanation, ImageExplanation)
         pixels = transform(path).tensor
-        cells = functional.adaptive_avg_pool2d(torch.from_numpy(found.seen.copy())[None], CELLS).flatten().numpy()
-        masks = [_mask(chosen, transform.size_px) for chosen in _tenths(cells, generator)]
-        blur = blurred(pixels[None].float(), BLUR * transform.size_px)[0].round().to(torch.uint8)
+        heat = torch.from_numpy(explanation.seen.copy())[None]
+        cells = functional.adaptive_avg_pool2d(heat, CELLS).flatten().numpy()
+        masks = [mask_of(chosen, transform.size_px) for chosen in choose_tenths(cells, generator)]
+        blurred = blur(pixels[None].float(), BLUR * transform.size_px)[0].round().to(torch.uint8)
         mean = pixels.float().mean(dim=(1, 2), keepdim=True).round().to(torch.uint8).expand_as(pixels)
-        for pairs, filling in zip(drops.values(), (blur, mean), strict=True):
-            rows = [row for row, _ in classifier._rows([torch.where(mask, filling, pixels) for mask in masks])]
-            pairs.append(_fallen(found.probability, [row[classifier.labels.index(found.label)] for row in rows]))
-    return drops, milliseconds
+        label_id = loaded.labels.index(explanation.label)
+        for pairs, filling in zip(drops.values(), (blurred, mean), strict=True):
+            altered = [torch.where(mask, filling, pixels) for mask in masks]
+            after = _probabilities(loaded, altered, classifier.device)[:, label_id].tolist()
+            pairs.append(_drop(explanation.probability, after))
+    return drops, times_ms
 
 
-def _mask(chosen: Array, size_px: int) -> Tensor:
-    """(size_px, size_px) bool, true in these cells."""
+@torch.inference_mode()
+def _probabilities(loaded: Checkpoint, tensors: Sequence[Tensor], device: torch.device) -> Tensor:
+    """Answer tensors of the transform with probabilities (N, K)."""
+    inputs = [part.to(device) for part in loaded.transform.collate(tensors)]
+    return calibrate(loaded.network(*inputs).cpu(), loaded.manifest.calibration.temperature)
+
+
+def mask_of(chosen: Array, size_px: int) -> Tensor:
+    """Return (size_px, size_px) bool, true in the squares at these positions."""
     cells = torch.zeros(CELLS * CELLS)
     cells[torch.from_numpy(chosen)] = 1
     return functional.interpolate(cells.view(1, 1, CELLS, CELLS), size=size_px)[0, 0] > 0
 
 
-def _without_words(
-    classifier: Classifier, inputs: Sequence[str], order: Array, most: int, generator: np.random.Generator
-) -> tuple[dict[str, list[list[float]]], list[float]]:
-    pairs: list[list[float]] = []
-    milliseconds: list[float] = []
-    for text in (inputs[i] for i in order):
-        found = _timed(classifier, text, milliseconds)
-        assert isinstance(found, TextExplanation)
-        if len(found.spans) < 2:  # nothing would be left
+def _drops_without_words(
+    loaded: Checkpoint, classifier: Classifier, texts: Sequence[str], most: int, generator: np.random.Generator
+) -> tuple[Drops, list[float]]:
+    """Measure the drops with words taken out; a text of a single word is passed over, as nothing would be left."""
+    pairs: list[tuple[float, float]] = []
+    times_ms: list[float] = []
+    for text in texts:
+        explanation = _timed_explanation(classifier, text, times_ms)
+        assert isinstance(explanation, TextExplanation)
+        if len(explanation.spans) < 2:
             continue
-        weights = np.array([weight for _, _, weight in found.spans])
-        shortened = [sanity.without(text, found, chosen) for chosen in _tenths(weights, generator)]
-        answers = classifier.predict(shortened)
-        pairs.append(_fallen(found.probability, [each.probabilities[found.label] for each in answers]))
+        shortened = [
+            without_words(text, explanation, chosen) for chosen in choose_tenths(_weights(explanation), generator)
+        ]
+        after = [prediction.probabilities[explanation.label] for prediction in classifier.predict(shortened)]
+        pairs.append(_drop(explanation.probability, after))
         if len(pairs) == most:
             break
-    return {"words": pairs}, milliseconds
+    return {"words": pairs}, times_ms
 
 
-def _tenths(weights: Array, generator: np.random.Generator) -> Iterator[Array]:
-    """Positions of a tenth: the largest weights first, then DRAWS times at random."""
+MeasureDrops = Callable[[Checkpoint, Classifier, Sequence[Any], int, np.random.Generator], tuple[Drops, list[float]]]
+
+MEASURE_DROPS: Final[Mapping[str, MeasureDrops]] = {"image": _drops_without_squares, "text": _drops_without_words}
+"""By kind: explains so many inputs at most; returns the drops, and the milliseconds of every explanation."""
+
+
+def without_words(text: str, explanation: TextExplanation, chosen: Array) -> str:
+    """Return the text with spaces in the place of the words at these positions."""
+    for position in sorted(chosen, reverse=True):
+        start, end, _ = explanation.spans[position]
+        text = f"{text[:start]} {text[end:]}"
+    return text
+
+
+def choose_tenths(weights: Array, generator: np.random.Generator) -> Iterator[Array]:
+    """Yield positions of a tenth: the largest weights first, then DRAWS times random ones."""
     count = max(1, round(SHARE * len(weights)))
     yield np.argsort(-weights, kind="stable")[:count]
     for _ in range(DRAWS):
         yield generator.choice(len(weights), count, replace=False)
 
 
-def _fallen(before: float, after: Sequence[float]) -> list[float]:
-    return [before - after[0], before - float(np.mean(after[1:]))]
+def _drop(before: float, after: Sequence[float]) -> tuple[float, float]:
+    """Return the drop by the explanation, which comes first in `after`, and the mean of the random ones."""
+    return before - after[0], before - float(np.mean(after[1:]))
 
 
-def _timed(classifier: Classifier, input: Any, milliseconds: list[float]) -> Explanation:
+# Sanity
+
+
+def check_sanity(
+    loaded: Checkpoint, classifier: Classifier, items: Sequence[Any], most: int, generator: np.random.Generator
+) -> dict[str, Any]:
+    """Correlate a network's explanations with those of other weights and other inputs (Adebayo et al. 2018).
+
+    Args:
+        loaded: the network.
+        classifier: the same, on its device.
+        items: inputs; texts of few words are passed over.
+        most: inputs that are explained.
+        generator: draws the noise.
+
+    Returns:
+        Plain data with mean rank correlations: "shuffled", with the same network after the weights of each layer were
+        put in random order; "shuffled_sizes", the same of the weights without their signs; "noised", with the same
+        network after a little noise was added to the input, or a word taken away.
+    """
+    random_weights = replace(loaded, network=shuffle_weights(loaded.network), ood=None)
+    other = Classifier(random_weights, classifier.device)
+    rows: list[list[float]] = []
+    for item in items:
+        explanation = classifier.explain(item)
+        if isinstance(explanation, TextExplanation) and len(explanation.spans) < MIN_WORDS:
+            continue
+        trained, shuffled = _weights(explanation), _weights(other.explain(item, explanation.label))
+        kept, noised = _noised_weights(loaded, classifier, item, explanation, generator)
+        rows.append(
+            [
+                rank_correlation(trained, shuffled),
+                rank_correlation(abs(trained), abs(shuffled)),
+                rank_correlation(trained[kept], noised),
+            ]
+        )
+        if len(rows) == most:
+            break
+    names = ("shuffled", "shuffled_sizes", "noised")
+    means = np.mean(rows, axis=0).tolist()
+    return {"checkpoint": loaded.name, "n": len(rows), **dict(zip(names, means, strict=True))}
+
+
+def shuffle_weights(network: nn.Module) -> nn.Module:
+    """Return a copy of the network with the weights of each layer in random order, so that their sizes stay."""
+    network = copy.deepcopy(network)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            order = torch.randperm(parameter.numel(), generator=generator)
+            parameter.copy_(parameter.flatten()[order].view_as(parameter))
+    return network
+
+
+def _weights(explanation: Explanation) -> Array:
+    if isinstance(explanation, ImageExplanation):
+        return explanation.seen.ravel().astype(np.float64)
+    return np.array([weight for _, _, weight in explanation.spans])
+
+
+def _noised_weights(
+    loaded: Checkpoint, classifier: Classifier, item: Any, explanation: Explanation, generator: np.random.Generator
+) -> tuple[Array, Array]:
+    """Explain the input with a little noise, or without one of its words.
+
+    Returns:
+        Positions of the weights that can be compared, and the new weights.
+    """
+    if isinstance(explanation, TextExplanation):
+        dropped = generator.integers(len(explanation.spans))
+        shortened = without_words(item, explanation, np.array([dropped]))
+        kept = np.delete(np.arange(len(explanation.spans)), dropped)
+        return kept, _weights(classifier.explain(shortened, explanation.label))
+    pixels = loaded.transform(item).tensor.permute(1, 2, 0).numpy()
+    noisy = (pixels + generator.normal(0, NOISE, pixels.shape)).round().clip(0, 255).astype(np.uint8)
+    return np.arange(explanation.seen.size), _weights(classifier.explain(noisy, explanation.label))
+
+
+def rank_correlation(first: Array, second: Array) -> float:
+    """Return Spearman's correlation of two arrays; 0 if one of them is constant."""
+    from scipy.stats import rankdata
+
+    one, two = (rankdata(values) - (len(values) + 1) / 2 for values in (first, second))
+    length = float(np.sqrt((one**2).sum() * (two**2).sum()))
+    return float((one * two).sum()) / length if length else 0.0
+
+
+# Timing
+
+
+def _timed_explanation(classifier: Classifier, item: Any, times_ms: list[float]) -> Explanation:
     began = time.perf_counter()
-    found = classifier.explain(input)
-    milliseconds.append((time.perf_counter() - began) * 1000)
-    return found
+    explanation = classifier.explain(item)
+    times_ms.append((time.perf_counter() - began) * 1000)
+    return explanation
 
 
-def _timings(classifier: Classifier) -> list[dict[str, Any]]:
-    """The inputs of `benchmarks.latency`, explained."""
-    with tempfile.TemporaryDirectory() as scratch:
-        inputs: dict[str, Any] = {f"text of {words:,} words": drawn.text(words) for words in latency.WORDS}
-        if classifier.kind == "image":
-            inputs = dict(drawn.pictures(Path(scratch)))
-        calls = {name: partial(classifier.explain, each) for name, each in inputs.items()}
-        found = latency.measure(calls, most=latency.FEWEST)
-    return [{"checkpoint": classifier.name, "input": name, **_percentiles(each)} for name, each in found.items()]
+def _time_drawn(classifier: Classifier) -> list[dict[str, Any]]:
+    """Time explanations of the inputs of `benchmarks.latency`."""
+    with tempfile.TemporaryDirectory() as folder:
+        items = drawn.INPUTS[classifier.kind](Path(folder))
+        calls = {description: partial(classifier.explain, item) for description, item in items.items()}
+        times_ms = latency.measure(calls, most=latency.MIN_CALLS)
+    return [
+        {"checkpoint": classifier.name, "input": description, **_percentiles(times)}
+        for description, times in times_ms.items()
+    ]
 
 
-def _percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
-    p50, p95 = (float(np.percentile(milliseconds, each)) for each in (50, 95))
-    return {"p50_ms": p50, "p95_ms": p95, "n": len(milliseconds)}
+def _percentiles(times_ms: Sequence[float]) -> dict[str, float]:
+    p50, p95 = (float(np.percentile(times_ms, rank)) for rank in (50, 95))
+    return {"p50_ms": p50, "p95_ms": p95, "n": len(times_ms)}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How many answers per second the page gives to many who ask at once, together and one by one: `benchmarks.load`."""
+"""Answers per second to many visitors at once, answered together and one by one: `python -m benchmarks.load`."""
 
 from __future__ import annotations
 
@@ -9,57 +9,60 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 import pyclassify
-from app import find_checkpoints
 from benchmarks import drawn, results, serving, tables
-from pyclassify import Classifier
+from pyclassify import Classifier, modality
 from pyclassify.device import pick
+from pyclassify.ui.launch import find_checkpoints
 
-MODULE = "benchmarks.load"
-WORDS = 200
-PATIENCE_S = 120.0
-TOLERANCE = 1e-5
-"""By which a probability may differ from that of the same input alone; the sums are added up in another order."""
+MODULE: Final = "benchmarks.load"
+WORDS: Final = 200
+PATIENCE_S: Final = 120.0
+MIN_REQUESTS: Final = 20
+"""Of a single visitor in a round."""
 
-Expected = dict[str, float]
+TOLERANCE: Final = 1e-5
+"""Largest difference of a probability from that of the same input alone, whose sums are added in another order."""
+
+Probabilities = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """One input as a request sends it, and what it is answered alone.
+class Request:
+    """One input as it is sent, and its answer alone.
 
     Args:
         endpoint: of the page's API.
-        value: text, or the payload of an uploaded picture.
-        checkpoint: who is asked.
-        expected: label -> probability.
+        value: a text, or the payload of an uploaded picture.
+        checkpoint: that is to answer.
+        expected: probabilities by label.
     """
 
     endpoint: str
     value: Any
     checkpoint: str
-    expected: Expected
+    expected: Probabilities
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What came of one round of questions.
+    """Result of one round of requests.
 
     Args:
         per_second: answers.
-        p50_ms: half of the visitors waited no longer for an answer.
-        p95_ms: 95 in 100 waited no longer.
-        cpu_ms: processor time of the page's program per answer; None where the system does not tell.
-        lost: questions without an answer.
-        difference: the largest one from a probability that an input has alone.
+        p50_ms: median of the time until an answer.
+        p95_ms: 95th percentile.
+        cpu_ms: processor time of the page's process per answer; None if the system does not tell.
+        lost: requests without an answer.
+        difference: the largest one of a probability from that of the same input alone.
     """
 
     per_second: float
@@ -71,7 +74,7 @@ class Round:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure, print the table; status 1 where an answer was lost or is another than alone."""
+    """Measure and print the table; leave with status 1 if an answer was lost or differs from the one alone."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     options = _parse(arguments)
     device = pick(options.device)
@@ -79,15 +82,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = measure(options)
     record.save({"users": options.users, "rows": rows})
     print(tables.load(options.results))
-    rounds = [each for row in rows for each in row["rounds"]]
-    if any(each["lost"] or each["difference"] > TOLERANCE for each in rounds):
-        sys.exit("an answer was lost, or is not the one that its input gets alone")
+    rounds = [part for row in rows for part in row["rounds"]]
+    if any(part["lost"] or part["difference"] > TOLERANCE for part in rounds):
+        sys.exit("An answer was lost, or differs from that of its input alone.")
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__)
     parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), metavar="DIR", help="of the page")
-    parser.add_argument("--users", type=int, default=50, metavar="N", help="who ask at once (default: 50)")
+    parser.add_argument("--users", type=int, default=50, metavar="N", help="visitors at once (default: 50)")
     parser.add_argument("--answers", type=int, default=400, metavar="N", help="per round, to all (default: 400)")
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds of each kind (default: 5)")
     parser.add_argument("--device", default="auto", metavar="NAME")
@@ -101,131 +104,146 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Start the page twice, as it is and answering one by one, and ask both by turns.
+    """Start the page twice, as it is and answering one by one, and send requests to both by turns.
 
     Returns:
-        A row per input and way to ask, with its rounds as plain data.
+        A row for each kind of input and way to send requests, with its rounds as plain data.
     """
     classifiers = [pyclassify.load(path, device=options.device) for path in find_checkpoints(options.checkpoints)]
-    firsts = [next((each for each in classifiers if each.kind == kind), None) for kind in ("image", "text")]
+    by_kind = {classifier.kind: classifier for classifier in reversed(classifiers)}  # the first of each
     rows = []
     with contextlib.ExitStack() as stack:
-        start = [str(options.checkpoints), "--device", options.device]
+        arguments = ["--checkpoints", str(options.checkpoints), "--device", options.device]
         together, single = (
-            stack.enter_context(serving.page(["--checkpoints", *start, *more])) for more in ([], ["--max-batch", "1"])
+            stack.enter_context(serving.page([*arguments, *more])) for more in ([], ["--max-batch", "1"])
         )
         ways = {
             "1 visitor": (together, 1),
             f"{options.users} visitors, one by one": (single, options.users),
             f"{options.users} visitors, together": (together, options.users),
         }
-        for classifier in filter(None, firsts):
-            asked = {page.port: questions(classifier, page.port, options.answers) for page in (together, single)}
+        for classifier in (by_kind[kind] for kind in modality.KINDS if kind in by_kind):
+            requests = {page.port: make_requests(classifier, page.port, options.answers) for page in (together, single)}
             rounds: dict[str, list[Round]] = {way: [] for way in ways}
-            for number in range(options.repeats + 1):  # the first, in which each visitor's session is made, is not kept
+            for number in range(options.repeats + 1):
                 for way, (page, users) in ways.items():
                     print(f"{classifier.name}, {way}: round {number} of {options.repeats}", flush=True)
-                    share = asked[page.port] if users > 1 else asked[page.port][: max(20, options.answers // 4)]
-                    found = ask_all(page, share, users)
-                    rounds[way] += [found] if number else []
-            rows += [_row(classifier, way, each) for way, each in rounds.items()]
+                    count = options.answers if users > 1 else max(MIN_REQUESTS, options.answers // 4)
+                    result = send_all(page, requests[page.port][:count], users)
+                    if number:  # the sessions of the visitors are made in the first round, which is not kept
+                        rounds[way].append(result)
+            description = f"{DESCRIPTIONS[classifier.kind]}, `{classifier.name}`"
+            rows += [
+                {"input": description, "way": way, "rounds": [asdict(result) for result in of_way]}
+                for way, of_way in rounds.items()
+            ]
     return rows
 
 
-def _row(classifier: Classifier, way: str, rounds: Sequence[Round]) -> dict[str, Any]:
-    asked = f"text of {WORDS} words" if classifier.kind == "text" else f"picture, PNG of {drawn.ICON_PX[0]} px"
-    fields = [{name: getattr(each, name) for name in Round.__slots__} for each in rounds]
-    return {"input": f"{asked}, `{classifier.name}`", "way": way, "rounds": fields}
+# Requests
 
 
-def questions(classifier: Classifier, port: int, count: int) -> list[Question]:
-    """So many different ones; pictures are uploaded to the page."""
-    if classifier.kind == "text":
-        texts = [drawn.text(WORDS, seed=seed) for seed in range(count)]
-        return [
-            Question("classify_text", text, classifier.name, classifier.predict([text])[0].probabilities)
-            for text in texts
-        ]
-    found = []
+def _uploaded_icons(port: int, count: int, folder: Path) -> list[tuple[Path, Any]]:
+    paths = drawn.icons(folder, count)
+    return [(path, {"path": upload(port, path), "meta": {"_type": "gradio.FileData"}}) for path in paths]
+
+
+def _texts(port: int, count: int, folder: Path) -> list[tuple[str, Any]]:
+    texts = [drawn.text(WORDS, seed=seed) for seed in range(count)]
+    return [(text, text) for text in texts]
+
+
+DESCRIPTIONS: Final = {"image": f"picture, PNG of {drawn.ICON_PX[0]} px", "text": f"text of {WORDS} words"}
+INPUTS: Final[Mapping[str, Callable[[int, int, Path], Sequence[tuple[Any, Any]]]]] = {
+    "image": _uploaded_icons,
+    "text": _texts,
+}
+"""By kind: takes a port, a count and a folder; returns inputs for a classifier, and as a request sends them."""
+
+
+def make_requests(classifier: Classifier, port: int, count: int) -> list[Request]:
+    """Make so many different requests; pictures are uploaded to the page."""
+    endpoint, name = f"classify_{classifier.kind}", classifier.name
     with tempfile.TemporaryDirectory() as folder:
-        for path in drawn.icons(Path(folder), count):
-            payload = {"path": upload(port, path), "meta": {"_type": "gradio.FileData"}}
-            expected = classifier.predict([path])[0].probabilities
-            found.append(Question("classify_image", payload, classifier.name, expected))
-    return found
-
-
-def ask_all(page: serving.Page, asked: Sequence[Question], users: int) -> Round:
-    """Let so many visitors share the questions; each asks the next when the last is answered."""
-    before, start = serving.cpu_s(page.pid), time.perf_counter()
-    with ThreadPoolExecutor(users) as pool:
-        found = list(pool.map(lambda user: _visit(page.port, f"visitor {user}", asked[user::users]), range(users)))
-    seconds, after = time.perf_counter() - start, serving.cpu_s(page.pid)
-    waits = [wait for visit in found for wait, _ in visit]
-    differences = [difference for visit in found for _, difference in visit]
-    answered = [each for each in differences if each is not None]
-    return Round(
-        per_second=len(answered) / seconds,
-        p50_ms=float(np.percentile(waits, 50)),
-        p95_ms=float(np.percentile(waits, 95)),
-        cpu_ms=None if before is None or after is None else 1000 * (after - before) / len(asked),
-        lost=len(asked) - len(answered),
-        difference=max(answered, default=0.0),
-    )
-
-
-def _visit(port: int, session: str, asked: Sequence[Question]) -> list[tuple[float, float | None]]:
-    """Milliseconds and the difference from the expected answer, for each question; None where there was no answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)  # knows no proxies
-    found: list[tuple[float, float | None]] = []
-    for question in asked:
-        start = time.perf_counter()
-        try:
-            answer = ask(connection, question, session)
-        except (OSError, http.client.HTTPException):
-            connection.close()  # the next question opens it anew
-            answer = None
-        wait_ms = 1000 * (time.perf_counter() - start)
-        found.append((wait_ms, None if answer is None else _difference(answer, question.expected)))
-    connection.close()
-    return found
-
-
-def _difference(answer: Expected, expected: Expected) -> float:
-    if answer.keys() != expected.keys():
-        return 1.0
-    return max(abs(answer[label] - expected[label]) for label in expected)
-
-
-def ask(connection: http.client.HTTPConnection, question: Question, session: str) -> Expected | None:
-    """The probabilities by the page's API, or None where it gives none.
-
-    A session is named, as browsers and `gradio_client` do; Gradio would make a new one for each call.
-    """
-    body = {"data": [question.value, question.checkpoint, "en"], "session_hash": session}
-    address = f"/gradio_api/call/{question.endpoint}"
-    connection.request("POST", address, json.dumps(body), {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    said = response.read()
-    if response.status != 200:
-        return None
-    connection.request("GET", f"{address}/{json.loads(said)['event_id']}")
-    event, data = connection.getresponse().read().decode().strip().splitlines()[-2:]
-    if event != "event: complete":
-        return None
-    probabilities: Expected = json.loads(data.removeprefix("data: "))[0]["probabilities"]
-    return probabilities
+        return [
+            Request(endpoint, value, name, classifier.predict([item])[0].probabilities)
+            for item, value in INPUTS[classifier.kind](port, count, Path(folder))
+        ]
 
 
 def upload(port: int, path: Path) -> str:
-    """Give a picture to the page; where it keeps it."""
+    """Upload a picture to the page and return the path that it has there."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     head = f'--part\r\nContent-Disposition: form-data; name="files"; filename="{path.name}"\r\n\r\n'
     body = head.encode() + path.read_bytes() + b"\r\n--part--\r\n"
     connection.request("POST", "/gradio_api/upload", body, {"Content-Type": "multipart/form-data; boundary=part"})
-    (kept,) = json.loads(connection.getresponse().read())
+    (uploaded,) = json.loads(connection.getresponse().read())
     connection.close()
-    return str(kept)
+    return str(uploaded)
+
+
+# Sending
+
+
+def send_all(page: serving.Page, requests: Sequence[Request], users: int) -> Round:
+    """Let so many visitors share the requests; each sends the next one when the last is answered."""
+    before_s, start = serving.cpu_s(page.pid), time.perf_counter()
+    with ThreadPoolExecutor(users) as pool:
+        visits = list(pool.map(lambda user: _visit(page.port, f"visitor {user}", requests[user::users]), range(users)))
+    seconds, after_s = time.perf_counter() - start, serving.cpu_s(page.pid)
+    waits_ms = [wait_ms for visit in visits for wait_ms, _ in visit]
+    differences = [difference for visit in visits for _, difference in visit if difference is not None]
+    return Round(
+        per_second=len(differences) / seconds,
+        p50_ms=float(np.percentile(waits_ms, 50)),
+        p95_ms=float(np.percentile(waits_ms, 95)),
+        cpu_ms=None if before_s is None or after_s is None else 1000 * (after_s - before_s) / len(requests),
+        lost=len(requests) - len(differences),
+        difference=max(differences, default=0.0),
+    )
+
+
+def _visit(port: int, session: str, requests: Sequence[Request]) -> list[tuple[float, float | None]]:
+    """Return for each request the milliseconds and the difference from the expected answer; None without an answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)  # knows no proxies
+    rows: list[tuple[float, float | None]] = []
+    for request in requests:
+        start = time.perf_counter()
+        try:
+            probabilities = send(connection, request, session)
+        except (OSError, http.client.HTTPException):
+            connection.close()  # the next request opens it anew
+            probabilities = None
+        wait_ms = 1000 * (time.perf_counter() - start)
+        rows.append((wait_ms, None if probabilities is None else _difference(probabilities, request.expected)))
+    connection.close()
+    return rows
+
+
+def _difference(probabilities: Probabilities, expected: Probabilities) -> float:
+    if probabilities.keys() != expected.keys():
+        return 1.0
+    return max(abs(probabilities[label] - expected[label]) for label in expected)
+
+
+def send(connection: http.client.HTTPConnection, request: Request, session: str) -> Probabilities | None:
+    """Return the probabilities that the page's API answers, or None if it gives none.
+
+    The session is named, as browsers and `gradio_client` do; Gradio would make a new one for each call.
+    """
+    body = {"data": [request.value, request.checkpoint, "en"], "session_hash": session}
+    address = f"/gradio_api/call/{request.endpoint}"
+    connection.request("POST", address, json.dumps(body), {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    content = response.read()
+    if response.status != 200:
+        return None
+    connection.request("GET", f"{address}/{json.loads(content)['event_id']}")
+    event, data = connection.getresponse().read().decode().strip().splitlines()[-2:]
+    if event != "event: complete":
+        return None
+    probabilities: Probabilities = json.loads(data.removeprefix("data: "))[0]["probabilities"]
+    return probabilities
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Results as JSON, with all that is needed to judge and repeat them, and as Markdown tables."""
+"""Results as JSON with the circumstances of the measurement, and as Markdown tables."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
-from pyclassify import provenance
+from pyclassify import manifest
 from pyclassify.device import describe
 
-FASTER_OR_SLOWER = ("MALLOC_", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
-FOLDER = Path(__file__).with_name("results")
+SPEED_VARIABLES: Final = ("MALLOC_", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+FOLDER: Final = Path(__file__).with_name("results")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,13 +25,13 @@ class Record:
     """One run of a benchmark, from its beginning.
 
     Args:
-        benchmark: the name of the file that it is written to.
-        module: the module that was started.
+        benchmark: names the file.
+        module: that was started.
         arguments: of the command line.
-        device: where the networks run.
-        folder: where the file goes.
-        commit: the one that the run began at.
-        began_s: when, by `time.perf_counter`.
+        device: of the networks.
+        folder: for the file.
+        commit: at the beginning.
+        began_s: time of the beginning, by `time.perf_counter`.
     """
 
     benchmark: str
@@ -39,24 +39,24 @@ class Record:
     arguments: Sequence[str]
     device: torch.device
     folder: Path = FOLDER
-    commit: str = field(default_factory=provenance.commit)
+    commit: str = field(default_factory=manifest.commit)
     began_s: float = field(default_factory=time.perf_counter)
 
     def save(self, results: Any) -> Path:
-        """Write what is measured so far; a later call replaces it, so that a long run that breaks off leaves a part.
+        """Write the results so far; a later call replaces them, so that a long run that breaks off leaves a part.
 
         Args:
             results: plain data.
 
         Returns:
-            The file.
+            The path of the file.
         """
         content = {
             "benchmark": self.benchmark,
-            "date": provenance.today(),
+            "date": manifest.today(),
             "commit": self.commit,
             "hardware": hardware(self.device),
-            "versions": provenance.versions("gradio"),
+            "versions": manifest.versions("gradio"),
             "command": _environment() + shlex.join(["python", "-m", self.module, *self.arguments]),
             "seconds": round(time.perf_counter() - self.began_s, 1),
             "results": results,
@@ -68,17 +68,17 @@ class Record:
 
 
 def _environment() -> str:
-    """Variables that change the speed, as they stand before a command; mostly empty."""
-    return "".join(f"{name}={os.environ[name]} " for name in sorted(os.environ) if name.startswith(FASTER_OR_SLOWER))
+    """Write the environment variables that change the speed as they stand before a command; mostly empty."""
+    return "".join(f"{name}={os.environ[name]} " for name in sorted(os.environ) if name.startswith(SPEED_VARIABLES))
 
 
 def hardware(device: torch.device) -> str:
-    """The device in words, and on a CPU how many threads compute."""
+    """Describe a device, for a CPU with the number of threads."""
     return describe(device) + (f", {torch.get_num_threads()} thread(s)" if device.type == "cpu" else "")
 
 
 def read(benchmark: str, folder: Path = FOLDER) -> dict[str, Any] | None:
-    """What `Record.save` wrote, or None where the benchmark was not run."""
+    """Read what `Record.save` wrote; None if the benchmark was not run."""
     path = folder / f"{benchmark}.json"
     if not path.is_file():
         return None
@@ -87,14 +87,14 @@ def read(benchmark: str, folder: Path = FOLDER) -> dict[str, Any] | None:
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first two columns are words, the others figures."""
+    """Write a Markdown table; the first two columns are words, the others figures."""
     rule = ["---", "---", *["---:"] * (len(head) - 2)]
-    lines = [head, rule, *([each.replace("|", "\\|") for each in row] for row in rows)]
+    lines = [head, rule, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def origin(content: Mapping[str, Any]) -> str:
-    """Where a table's figures come from, in a line of Markdown."""
+    """Describe the measurement that a table comes from, in a line of Markdown."""
     versions = content["versions"]
     at = f" at commit `{content['commit']}`" if content["commit"] else ""
     return (
@@ -104,7 +104,7 @@ def origin(content: Mapping[str, Any]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Such as "8.4 s", "45 s", "12 min 30 s" or "2 h 5 min"."""
+    """Write a duration such as "8.4 s", "45 s", "12 min 30 s" or "2 h 5 min"."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -1,4 +1,4 @@
-"""How long it takes from starting `app.py` to the page, and how much memory the program then holds."""
+"""The page as a process of its own: time from the start of `app.py` to the first answer, memory and processor time."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-APP = Path(__file__).parents[1] / "app.py"
-IMPORTS = "import torch, gradio"
-PATIENCE_S = 180.0
-REST_S = 1.0
-"""After the page answers, until its memory is read."""
+APP: Final = Path(__file__).parents[1] / "app.py"
+IMPORTS: Final = "import torch, gradio"
+PATIENCE_S: Final = 180.0
+REST_S: Final = 1.0
+"""From the page's first answer until its memory is read."""
 
 
 def measure(checkpoints: Path, *, device: str, repeats: int) -> dict[str, Any]:
-    """Start the page and, for comparison, only import what it stands on, by turns.
+    """Start the page and, for comparison, a process that only imports its largest packages, by turns.
 
-    Before that each is started once without being timed, so that the files are in the system's memory.
+    Both are started once without being timed, so that their files are in the system's memory.
 
     Args:
-        checkpoints: what the page shows.
-        device: its option.
-        repeats: how often, at least 1.
+        checkpoints: of the page.
+        device: of the page.
+        repeats: timed starts, at least 1.
     """
     pages, imports = [], []
     for number in range(repeats + 1):
@@ -42,21 +42,21 @@ def measure(checkpoints: Path, *, device: str, repeats: int) -> dict[str, Any]:
     return {
         "command": "python app.py",
         "peer": f'python -c "{IMPORTS}"',
-        "page_s": [each[0] for each in pages],
-        "page_mb": [each[1] for each in pages],
-        "peer_s": [each[0] for each in imports],
-        "peer_mb": [each[1] for each in imports],
+        "page_s": [seconds for seconds, _ in pages],
+        "page_mb": [megabytes for _, megabytes in pages],
+        "peer_s": [seconds for seconds, _ in imports],
+        "peer_mb": [megabytes for _, megabytes in imports],
     }
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page that runs in a program of its own.
+    """A page in a process of its own.
 
     Args:
-        pid: of the program.
-        port: where it answers, on this computer.
-        seconds: from the program's start to the first answer.
+        pid: of the process.
+        port: that it listens on, on this machine.
+        seconds: from the start of the process to the first answer.
     """
 
     pid: int
@@ -68,11 +68,11 @@ def start_page(checkpoints: Path, *, device: str = "auto") -> tuple[float, float
     """Start the page, wait until it answers and end it.
 
     Returns:
-        Seconds from the start to the answer, and the resident memory after a second of rest in MB, where the system
-        tells.
+        Seconds from the start to the answer, and the resident memory after a second of rest in MB; None if the system
+        does not tell.
 
     Raises:
-        RuntimeError: it ended, or did not answer in time; with what it printed.
+        RuntimeError: the process ended or did not answer in time; with its output.
     """
     with page(["--checkpoints", str(checkpoints), "--device", device]) as running:
         time.sleep(REST_S)
@@ -81,10 +81,10 @@ def start_page(checkpoints: Path, *, device: str = "auto") -> tuple[float, float
 
 @contextmanager
 def page(options: Sequence[str]) -> Iterator[Page]:
-    """`app.py` with these options, from its first answer to the end of the block.
+    """Run `app.py` with these options, from its first answer to the end of the block.
 
     Raises:
-        RuntimeError: it ended, or did not answer in time; with what it printed.
+        RuntimeError: the process ended or did not answer in time; with its output.
     """
     port = free_port()
     start = time.perf_counter()
@@ -100,22 +100,22 @@ def page(options: Sequence[str]) -> Iterator[Page]:
 
 
 def start_imports() -> tuple[float, float | None]:
-    """Seconds to import what the page stands on and end again, and the memory that this holds, in MB."""
+    """Return seconds and resident memory in MB of a process that only imports the page's largest packages."""
     report = f"{IMPORTS}, pathlib; p = pathlib.Path('/proc/self/status'); print(p.read_text() if p.exists() else '')"
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True)
-    return time.perf_counter() - start, _resident_mb(done.stdout)
+    process = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True)
+    return time.perf_counter() - start, _resident_mb(process.stdout)
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def resident_mb(pid: int) -> float | None:
-    """The memory that a process holds, in MB (10^6 bytes); None where the system has no /proc."""
+    """Return the resident memory of a process in MB (10^6 bytes); None where the system has no /proc."""
     try:
         return _resident_mb(Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
     except OSError:
@@ -123,7 +123,7 @@ def resident_mb(pid: int) -> float | None:
 
 
 def cpu_s(pid: int) -> float | None:
-    """The processor time that a process has taken, in seconds; None where the system has no /proc."""
+    """Return the processor time that a process has taken, in seconds; None where the system has no /proc."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
@@ -132,8 +132,8 @@ def cpu_s(pid: int) -> float | None:
 
 
 def _resident_mb(status: str) -> float | None:
-    found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
-    return int(found[1]) * 1024 / 1e6 if found else None
+    match = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
+    return int(match[1]) * 1024 / 1e6 if match else None
 
 
 def _answers(port: int) -> bool:
@@ -149,13 +149,13 @@ def _answers(port: int) -> bool:
 
 @contextmanager
 def _running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A program that is ended with the block; what it printed is added to an error in the block."""
-    with tempfile.TemporaryFile() as printed, subprocess.Popen(command, stdout=printed, stderr=printed) as process:
+    """Run a process until the end of the block; its output is added to an error in the block."""
+    with tempfile.TemporaryFile() as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
             yield process
         except RuntimeError as error:
-            printed.seek(0)
-            raise RuntimeError(f"{error}: {printed.read().decode(errors='replace')[-2000:]}") from error
+            output.seek(0)
+            raise RuntimeError(f"{error}: {output.read().decode(errors='replace')[-2000:]}") from error
         finally:
             process.terminate()
             try:

@@ -1,66 +1,67 @@
-"""The data of the shipped checkpoints, split as when they were trained."""
+"""The data of a checkpoint, split as when it was trained."""
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from pyclassify import data_report, modality
 from pyclassify.checkpoint import Checkpoint
-from pyclassify.examples import Examples, Splits
-from pyclassify.image import data as image_data
-from pyclassify.text import data as text_data
-from pyclassify.text import twins
-from pyclassify.twins import keep_together, selected
-from train import image as train_image
-from train import text as train_text
+from pyclassify.cli.train import make_config, make_parser
+from pyclassify.dataset import Splits
+from pyclassify.dedup import group_splits
+from pyclassify.training.config import TrainingConfig
 
 
-def command(loaded: Checkpoint, root: Path) -> argparse.Namespace:
-    """The options that a checkpoint was trained with.
+def training_config(loaded: Checkpoint, root: Path) -> TrainingConfig:
+    """Parse the command that a checkpoint was trained with; leave with a sentence if it names no data.
 
     Args:
-        loaded: the checkpoint.
-        root: the folder that the paths in its command begin at.
+        loaded: from `checkpoint.load`.
+        root: folder that the command was run in.
     """
-    parser = train_image.parser() if loaded.kind == "image" else train_text.parser()
-    options = parser.parse_args(shlex.split(loaded.info["training"]["command"])[3:])
-    if options.data is None:
-        sys.exit(f"{loaded.name} was trained on a data set by name, which is not fetched here.")
-    options.data = root / options.data
-    return options
+    training = loaded.manifest.training
+    command = shlex.split(training.command) if training else []
+    # `python -m train.KIND` and `pyclassify train KIND`; a call from Python is one or two words
+    program, arguments = command[:3], command[3:]
+    if not arguments:
+        sys.exit(f"{loaded.name} was not trained by a command, so that its data is unknown.")
+    options = make_parser(loaded.kind, shlex.join(program)).parse_args(arguments)
+    config = make_config(loaded.kind, options, command=shlex.join(command))
+    if config.data is None:
+        sys.exit(f"{loaded.name} was trained on a data set that is downloaded by name, which is not done here.")
+    paths = {name: getattr(config, name, None) for name in ("data", "test")}
+    return replace(config, **{name: root / path for name, path in paths.items() if path is not None})
 
 
-def test_pictures(loaded: Checkpoint, root: Path) -> Examples[Path]:
-    """Those of a data set that has a test part of its own."""
-    options = command(loaded, root)
-    return image_data.read(options.data, validation_fraction=options.validation_fraction, seed=options.seed).test
+def read_splits(loaded: Checkpoint, root: Path) -> Splits[Any]:
+    """Read the data that a checkpoint was trained on and split it in the same way.
 
+    Args:
+        loaded: from `checkpoint.load`.
+        root: folder that the training command was run in.
 
-def texts(loaded: Checkpoint, root: Path) -> Splits[str]:
-    """All parts, with near-twins on one side as in the training."""
-    options = command(loaded, root)
-    return read_texts(
-        options.data,
-        None if options.test is None else root / options.test,
-        validation_fraction=options.validation_fraction,
-        test_fraction=options.test_fraction,
-        seed=options.seed,
-    )
-
-
-def read_texts(
-    path: Path, test: Path | None, *, validation_fraction: float = 0.1, test_fraction: float = 0.2, seed: int = 0
-) -> Splits[str]:
-    """Read texts and split them as `train.text` does."""
-    splits = text_data.read(
-        path, test=test, seed=seed, validation_fraction=validation_fraction, test_fraction=test_fraction
-    )
-    found = twins.find([text for part in splits.parts.values() for text in part.items])
-    chosen = keep_together(splits, found, validation_fraction=validation_fraction, test_fraction=test_fraction)
-    if chosen is None:
-        return splits
-    train, validation, held_out = selected(splits, chosen)
-    return replace(splits, train=train, validation=validation, test=held_out)
+    Raises:
+        DataError: the data is missing or unreadable.
+    """
+    config = training_config(loaded, root)
+    kind, data = modality.of(config), loaded.manifest.data
+    corpus = kind.read(config, inspect_only=True)
+    is_grouped = data is None or data.duplicates_grouped
+    if not (is_grouped or config.fix):
+        return corpus.splits
+    duplicates = kind.find_duplicates(corpus)
+    if is_grouped:
+        fractions = {"validation_fraction": config.validation_fraction, "test_fraction": config.test_fraction}
+        grouped = group_splits(corpus.splits, duplicates, **fractions)
+        if grouped is not None:
+            corpus, duplicates = kind.select(corpus, grouped), duplicates.take(np.concatenate(grouped))
+    if config.fix:
+        kept, _ = data_report.drop_unsafe(corpus.splits, duplicates)
+        corpus = kind.select(corpus, kept)
+    return corpus.splits

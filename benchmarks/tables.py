@@ -1,62 +1,67 @@
-"""The README's tables of figures, from the JSON files: `python -m benchmarks.tables` prints them and puts them in."""
+"""The documents' tables of figures, from the JSON files: `python -m benchmarks.tables` prints them and puts them in."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from benchmarks import results
 from benchmarks.results import duration, markdown, origin
-from pyclassify.evaluation import COVERAGES, p_shown
-from pyclassify.training import MOST_EPOCHS
+from pyclassify.checkpoint import read_manifest
+from pyclassify.evaluation import format_p_value
+from pyclassify.locales import Message
+from pyclassify.manifest import COVERAGES, Manifest
+from pyclassify.training.config import MAX_EPOCHS_FACTOR
 
-MODULE = "benchmarks.tables"
-README = Path(__file__).parents[1] / "README.md"
-CHECKPOINTS = README.with_name("checkpoints")
+MODULE: Final = "benchmarks.tables"
+ROOT: Final = Path(__file__).parents[1]
+CHECKPOINTS: Final = ROOT / "checkpoints"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print the tables and write them between their markers; with --check only compare, status 1 where they differ."""
+    """Print the tables and write them between their markers; with --check only compare, status 1 if they differ."""
     parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__)
-    parser.add_argument("--readme", type=Path, default=README, metavar="FILE")
+    parser.add_argument("--documents", type=Path, default=ROOT, metavar="DIR", help="folder with README.md and docs/")
     parser.add_argument("--results", type=Path, default=results.FOLDER, metavar="DIR", help="the JSON files")
-    parser.add_argument("--check", action="store_true", help="write nothing; status 1 where a table is out of date")
+    parser.add_argument("--check", action="store_true", help="write nothing; status 1 if a table is out of date")
     options = parser.parse_args(argv)
-    old = options.readme.read_text(encoding="utf-8") if options.readme.is_file() else ""
-    new = old
-    for name, table in rendered(options.results).items():
-        print(f"{table}\n")
-        if not _region(name).search(new):
-            print(f"{options.readme.name} has no <!-- table:{name} --> ... <!-- /table:{name} -->", file=sys.stderr)
-        new = replace(new, name, table)
-    if new == old:
-        return
-    if options.check:
-        sys.exit(f"{options.readme.name} is out of date; run python -m {MODULE}")
-    options.readme.write_text(new, encoding="utf-8")
+    tables = rendered(options.results)
+    for document in dict.fromkeys(DOCUMENTS.values()):
+        path = options.documents / document
+        old = path.read_text(encoding="utf-8") if path.is_file() else ""
+        new = old
+        for name, table in tables.items():
+            if DOCUMENTS[name] == document:
+                print(f"{table}\n")
+                if not _region(name).search(new):
+                    print(f"{document} has no <!-- table:{name} --> ... <!-- /table:{name} -->", file=sys.stderr)
+                new = replace(new, name, table)
+        if new != old and options.check:
+            sys.exit(f"{document} is out of date; run python -m {MODULE}")
+        if new != old:
+            path.write_text(new, encoding="utf-8")
 
 
 def rendered(folder: Path = results.FOLDER) -> dict[str, str]:
-    """The tables that there are results for, by name."""
+    """Return the tables that there are results for, by name."""
     tables = {name: render(folder) for name, render in TABLES.items()}
     return {name: table for name, table in tables.items() if table}
 
 
 def replace(text: str, name: str, table: str) -> str:
-    """The text with the table between its markers; unchanged where they are missing."""
-    return _region(name).sub(lambda found: f"{found[1]}\n{table}\n{found[3]}", text)
+    """Return the text with the table between its markers; unchanged if they are missing."""
+    return _region(name).sub(lambda match: f"{match[1]}\n{table}\n{match[3]}", text)
 
 
 def find(text: str, name: str) -> str | None:
-    """What stands between a table's markers."""
-    found = _region(name).search(text)
-    return found[2].strip() if found else None
+    """Return what stands between the markers of a table."""
+    match = _region(name).search(text)
+    return match[2].strip() if match else None
 
 
 def _region(name: str) -> re.Pattern[str]:
@@ -64,13 +69,14 @@ def _region(name: str) -> re.Pattern[str]:
 
 
 def tutorial(folder: Path = results.FOLDER) -> str:
-    """The tutorial's programs beside ours; empty where neither benchmark was run."""
-    found = [each for kind in ("pictures", "text") if (each := results.read(f"tutorial-{kind}", folder))]
-    if not found:
+    """Return the tutorial's programs beside ours; empty if neither benchmark was run."""
+    contents = [results.read(f"tutorial-{kind}", folder) for kind in ("pictures", "text")]
+    written = [content for content in contents if content]
+    if not written:
         return ""
-    head = ["Data", "Program", "Test accuracy (95 % interval)", "Training", "Whole program", "Epochs", "Trained on"]
-    rows = [_trained(content["results"]["data"], row) for content in found for row in content["results"]["rows"]]
-    notes = [note for content in found for note in _notes(content)]
+    head = ["Data", "Program", "Test accuracy (95% interval)", "Training", "Whole program", "Epochs", "Trained on"]
+    rows = [_trained(content["results"]["data"], row) for content in written for row in content["results"]["rows"]]
+    notes = [note for content in written for note in _notes(content)]
     return "\n\n".join([markdown(head, rows), "\n".join(f"- {note}" for note in notes)])
 
 
@@ -90,23 +96,23 @@ def _trained(data: str, row: Mapping[str, Any]) -> list[str]:
 def _notes(content: Mapping[str, Any]) -> list[str]:
     data, notes = content["results"]["data"], [f"{content['results']['data']}: {origin(content)}"]
     for row in content["results"]["rows"]:
-        said = list(row["notes"])
+        parts = list(row["notes"])
         if row["reads_zeros"] is not None:
-            said.insert(0, f"the last layer sees nothing but zeros of {row['reads_zeros']:.1%} of the test texts")
-        if said:
-            notes.append(f"{data}, {row['program']}: {'; '.join(said)}.")
+            parts.insert(0, f"the last layer sees nothing but zeros of {row['reads_zeros']:.1%} of the test texts")
+        if parts:
+            notes.append(f"{data}, {row['program']}: {'; '.join(parts)}.")
     return notes
 
 
 def latency(folder: Path = results.FOLDER) -> str:
-    """How fast the checkpoints and the page answer; empty where the benchmark was not run."""
+    """Return latencies of checkpoints and page; empty if the benchmark was not run."""
     content = results.read("latency", folder)
     if content is None:
         return ""
     rows = content["results"]["predict"]
     head = ["Input", "Program", "p50", "p95", "Calls"]
     figures = [[row["input"], row["program"], _ms(row["p50_ms"]), _ms(row["p95_ms"]), str(row["n"])] for row in rows]
-    notes = [f"{row['program']}, {row['input']}: {' '.join(row['notes'])}." for row in rows if row["notes"]]
+    notes = [f"{row['program']}, {row['input']}: {' '.join(row['notes']).rstrip('.')}." for row in rows if row["notes"]]
     notes += content["results"].get("left_out", [])
     parts = [markdown(head, figures), *_start(content["results"]["start"])]
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in [origin(content), *notes])])
@@ -117,36 +123,36 @@ def _start(start: Mapping[str, Any] | None) -> list[str]:
         return []
     rows = []
     for title, name in ((f"`{start['command']}` to the page", "page"), (f"`{start['peer']}`, for comparison", "peer")):
-        seconds, memory = start[f"{name}_s"], [each for each in start[f"{name}_mb"] if each is not None]
-        held = _spread(memory, lambda each: f"{each:.0f} MB") if memory else "–"
-        rows.append([title, _spread(seconds, lambda each: f"{each:.2f} s"), held, str(len(seconds))])
+        seconds, memory = start[f"{name}_s"], [value for value in start[f"{name}_mb"] if value is not None]
+        held = _spread(memory, "{:.0f} MB") if memory else "–"
+        rows.append([title, _spread(seconds, "{:.2f} s"), held, str(len(seconds))])
     return [markdown(["Start", "Time (least to most)", "Memory held (least to most)", "Starts"], rows)]
 
 
 def load(folder: Path = results.FOLDER) -> str:
-    """How many answers per second many visitors get; empty where the benchmark was not run."""
+    """Return answers per second under load; empty if the benchmark was not run."""
     content = results.read("load", folder)
     if content is None:
         return ""
     head = ["Input", "Asked by", "Answers per second (least to most)", "p50", "p95", "Processor time each", "Rounds"]
     rows = [_loaded(row) for row in content["results"]["rows"]]
-    rounds = [each for row in content["results"]["rows"] for each in row["rounds"]]
-    lost, difference = sum(each["lost"] for each in rounds), max(each["difference"] for each in rounds)
+    rounds = [part for row in content["results"]["rows"] for part in row["rounds"]]
+    lost, difference = sum(part["lost"] for part in rounds), max(part["difference"] for part in rounds)
     note = f"{lost or 'No'} answers were lost; the largest difference from an input's answer alone is {difference:.0e}."
     return f"{markdown(head, rows)}\n\n- {origin(content)}\n- {note}"
 
 
 def _loaded(row: Mapping[str, Any]) -> list[str]:
     def median(name: str) -> str:
-        found = [each[name] for each in row["rounds"] if each[name] is not None]
-        return _ms(statistics.median(found)) if found else "–"
+        times_ms = [part[name] for part in row["rounds"] if part[name] is not None]
+        return _ms(statistics.median(times_ms)) if times_ms else "–"
 
-    rates = _spread([each["per_second"] for each in row["rounds"]], lambda each: f"{each:.0f}")
+    rates = _spread([part["per_second"] for part in row["rounds"]], "{:.0f}")
     return [row["input"], row["way"], rates, *map(median, ("p50_ms", "p95_ms", "cpu_ms")), str(len(row["rounds"]))]
 
 
 def baselines(folder: Path = results.FOLDER) -> str:
-    """The default text model beside a linear one; empty where the benchmark was not run."""
+    """Return the default text network beside a linear model; empty if the benchmark was not run."""
     content = results.read("baselines", folder)
     if content is None:
         return ""
@@ -162,17 +168,17 @@ def baselines(folder: Path = results.FOLDER) -> str:
 
 
 def minutes(folder: Path = results.FOLDER) -> str:
-    """What networks come to in a given time; empty where the benchmark was not run."""
+    """Return the accuracy of networks in a given time; empty if the benchmark was not run."""
     content = results.read("minutes", folder)
     if content is None or not content["results"]["rows"]:
         return ""
-    found = {(row["network"], row["minutes"]): row for row in content["results"]["rows"]}
+    trained = {(row["network"], row["minutes"]): row for row in content["results"]["rows"]}
     budgets = content["results"]["minutes"]
-    head = ["Network", "Numbers in it", *(f"{each:g} {'minute' if each == 1 else 'minutes'}" for each in budgets)]
+    head = ["Network", "Numbers in it", *(f"{budget:g} {'minute' if budget == 1 else 'minutes'}" for budget in budgets)]
     table = []
-    for network in dict.fromkeys(name for name, _ in found):
-        parameters = next(row["parameters"] for (name, _), row in found.items() if name == network)
-        table.append([network, f"{parameters:,}", *(_in_time(found.get((network, each))) for each in budgets)])
+    for network in dict.fromkeys(name for name, _ in trained):
+        parameters = next(row["parameters"] for (name, _), row in trained.items() if name == network)
+        table.append([network, f"{parameters:,}", *(_in_time(trained.get((network, budget))) for budget in budgets)])
     return "\n\n".join([markdown(head, table), *_about_minutes(content)])
 
 
@@ -188,53 +194,57 @@ def _about_minutes(content: Mapping[str, Any]) -> list[str]:
     shares = [row["training_s"] / (60 * row["minutes"]) for row in rows]
     notes = [
         f"{content['results']['data']}, {rows[0]['train_examples']:,} pictures to train on; test accuracy on"
-        f" {rows[0]['test_examples']:,}, whose 95 % interval is at most ± {100 * widest:.2f} percentage points wide.",
+        f" {rows[0]['test_examples']:,}, whose 95% interval is at most ± {100 * widest:.2f} percentage points wide.",
         f"The trainings took {min(shares):.0%} to {max(shares):.0%} of their time; a network that has come to"
-        f" {MOST_EPOCHS} times its usual number of epochs ends before.",
+        f" {MAX_EPOCHS_FACTOR} times its usual number of epochs ends before.",
         origin(content),
     ]
     return ["\n".join(f"- {note}" for note in notes)]
 
 
 def explain(folder: Path = results.FOLDER) -> str:
-    """What explanations are worth and how long they take; empty where the benchmark was not run."""
+    """Return faithfulness and latency of explanations; empty if the benchmark was not run."""
     content = results.read("explain", folder)
     if content is None:
         return ""
-    found = content["results"]
-    head = ["Checkpoint", "A tenth taken away", "Drop by explanation", "At random", "Factor (95 % interval)", "Inputs"]
-    parts = [markdown(head, [_taken_away(row) for row in found["taken_away"]])]
+    measured = content["results"]
+    head = ["Checkpoint", "A tenth taken away", "Drop by explanation", "At random", "Factor (95% interval)", "Inputs"]
+    parts = [markdown(head, [_taken_away(row) for row in measured["taken_away"]])]
     head = ["Checkpoint", "Explanations alike (rank correlation)", "Weights shuffled", "Sizes alone", "Noise", "Inputs"]
-    parts.append(markdown(head, [_alike(row) for row in found["sanity"]]))
+    parts.append(markdown(head, [_alike(row) for row in measured["sanity"]]))
     head = ["Checkpoint", "Explained", "p50", "p95", "Calls"]
-    timed = [(row, row["input"]) for row in found["timings"]]
-    parts.append(
-        markdown(head, [[r["checkpoint"], name, _ms(r["p50_ms"]), _ms(r["p95_ms"]), str(r["n"])] for r, name in timed])
-    )
-    notes = [origin(content), f"The inputs are {found['part']} data, drawn at random; the drop is the probability's."]
+    timings = [
+        [row["checkpoint"], row["input"], _ms(row["p50_ms"]), _ms(row["p95_ms"]), str(row["n"])]
+        for row in measured["timings"]
+    ]
+    parts.append(markdown(head, timings))
+    notes = [
+        origin(content),
+        f"The inputs are {measured['part']} data, drawn at random; the drop is the probability's.",
+    ]
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes)])
 
 
 def _taken_away(row: Mapping[str, Any]) -> list[str]:
-    low, high = ("∞" if each is None else f"{each:.1f}" for each in row["factor_interval"])
+    low, high = ("∞" if limit is None else f"{limit:.1f}" for limit in row["factor_interval"])
     factor = "–" if row["factor"] is None else f"{row['factor']:.1f}"
     drops = [f"{row[name]:.3f}" for name in ("drop", "random_drop")]
     return [row["checkpoint"], row["taken"], *drops, f"{factor} ({low} to {high})", f"{row['n']:,}"]
 
 
 def _alike(row: Mapping[str, Any]) -> list[str]:
-    shown = [f"{row[name]:.2f}" for name in ("shuffled", "shuffled_sizes", "noised")]
-    return [row["checkpoint"], "with those of the shipped network", *shown, str(row["n"])]
+    correlations = [f"{row[name]:.2f}" for name in ("shuffled", "shuffled_sizes", "noised")]
+    return [row["checkpoint"], "with those of the shipped network", *correlations, str(row["n"])]
 
 
-def known(folder: Path = results.FOLDER) -> str:
-    """How well what was not trained on is told; empty where the benchmark was not run."""
-    content = results.read("known", folder)
+def ood(folder: Path = results.FOLDER) -> str:
+    """Return how well unlike inputs are detected; empty if the benchmark was not run."""
+    content = results.read("ood", folder)
     if content is None:
         return ""
     rows = content["results"]["rows"]
     head = ["Checkpoint", "Beside its test data", "AUROC", "Energy alone", "Best view alone", "Refused", "Examples"]
-    table = markdown(head, [_strange(row, each) for row in rows for each in row["sets"]])
+    table = markdown(head, [_detected(row["checkpoint"], unlike) for row in rows for unlike in row["sets"]])
     refused = [
         f"`{row['checkpoint']}` refuses {row['test_refused']:.1%} of {row['test']:,} ordinary test examples; the"
         f" threshold was set on {row['validation']:,} validation examples."
@@ -243,74 +253,74 @@ def known(folder: Path = results.FOLDER) -> str:
     return "\n\n".join([table, "\n".join(f"- {note}" for note in [*refused, origin(content)])])
 
 
-def _strange(row: Mapping[str, Any], one: Mapping[str, Any]) -> list[str]:
-    views = one["auroc_by_view"]
+def _detected(checkpoint: str, unlike: Mapping[str, Any]) -> list[str]:
+    views = unlike["auroc_by_view"]
     best = max(views, key=lambda name: float(views[name]))
     return [
-        row["checkpoint"],
-        one["set"],
-        f"{one['auroc']:.3f}",
+        checkpoint,
+        unlike["set"],
+        f"{unlike['auroc']:.3f}",
         f"{views['energy']:.3f}",
         f"{views[best]:.3f} ({best})",
-        f"{one['refused']:.1%}",
-        str(one["n"]),
+        f"{unlike['refused']:.1%}",
+        str(unlike["n"]),
     ]
 
 
 def checkpoints(_: Path = results.FOLDER) -> str:
-    """What the shipped checkpoints score, from their own records."""
-    rows = [_shipped(path) for path in sorted(CHECKPOINTS.glob("*/config.json"))]
-    head = ["Checkpoint", "What it knows", "Test accuracy (95 % interval)", "Macro F1", "Majority label", "Size"]
-    return markdown(head, rows) if rows else ""
+    """Return the scores of the shipped checkpoints, from their manifests."""
+    head = ["Model", "Trained on", "Test accuracy (95% interval)", "Macro F1", "Most frequent label", "Size"]
+    return markdown(head, [_shipped(name, manifest) for name, manifest in _manifests().items()])
 
 
-def _shipped(path: Path) -> list[str]:
-    info = json.loads(path.read_text(encoding="utf-8"))
-    scores, data = info["scores"], info["data"]
-    low, high = scores["accuracy_interval"]
-    things = "pictures" if info["kind"] == "image" else "texts"
-    size = sum(each.stat().st_size for each in path.parent.iterdir())
+def _manifests() -> dict[str, Manifest]:
+    return {path.parent.name: read_manifest(path.parent) for path in sorted(CHECKPOINTS.glob("*/config.json"))}
+
+
+def _shipped(name: str, manifest: Manifest) -> list[str]:
+    assert manifest.scores is not None
+    assert manifest.data is not None
+    low, high = manifest.scores.accuracy_interval
+    size = sum(path.stat().st_size for path in (CHECKPOINTS / name).iterdir())
+    counted = Message(f"items.{manifest.kind}", {"count": manifest.data.train})
     return [
-        f"[{path.parent.name}](checkpoints/{path.parent.name}/README.md)",
-        f"{len(info['labels'])} labels, from {data['train']:,} {things}",
-        f"{scores['accuracy']:.4f} ({low:.4f} to {high:.4f}) on {scores['examples']:,}",
-        f"{scores['macro_f1']:.4f}",
-        f"{scores['majority_accuracy']:.4f}",
+        f"[{name}](checkpoints/{name}/README.md)",
+        f"{counted}, {len(manifest.labels)} labels",
+        f"{manifest.scores.accuracy:.4f} ({low:.4f} to {high:.4f}) on {manifest.scores.num_examples:,}",
+        f"{manifest.scores.macro_f1:.4f}",
+        f"{manifest.scores.majority_accuracy:.4f}",
         f"{size / 1e6:.1f} MB",
     ]
 
 
 def trust(_: Path = results.FOLDER) -> str:
-    """How far the shipped checkpoints may be trusted, from their own records; empty where one has none."""
-    found = {
-        path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in CHECKPOINTS.glob("*/config.json")
-    }
-    if not found or not all("calibration" in info for info in found.values()):
-        return ""
+    """Return calibration, prediction sets and baselines of the shipped checkpoints, from their manifests."""
     head = [
-        "Checkpoint",
+        "Model",
         "Calibration error before → after",
-        *(f"{float(each):.0%} sets: hold the true label (labels per set)" for each in COVERAGES),
-        "Simple program on the same data",
-        "Called unknown, of the test data",
+        *(f"{float(coverage):.0%} sets: coverage (labels per set)" for coverage in COVERAGES),
+        "Simple model on the same data",
+        "Test data refused",
     ]
-    return markdown(head, [_trusted(name, info["scores"]) for name, info in sorted(found.items())])
+    return markdown(head, [_trusted(name, manifest) for name, manifest in _manifests().items()])
 
 
-def _trusted(name: str, scores: Mapping[str, Any]) -> list[str]:
-    other = scores["baseline"]
+def _trusted(name: str, manifest: Manifest) -> list[str]:
+    scores = manifest.scores
+    assert scores is not None
+    baseline = scores.baseline
     return [
         name,
-        f"{scores['calibration']['ece_before']:.4f} → {scores['calibration']['ece_after']:.4f}",
-        *(f"{row['coverage']:.1%} ({row['mean_size']:.2f})" for row in scores["sets"].values()),
-        f"{other['name']}: {other['accuracy']:.4f} (McNemar's test, {p_shown(other['p_value'])})",
-        "–" if scores.get("refused") is None else f"{scores['refused']:.1%}",
+        f"{scores.calibration.ece_before:.4f} → {scores.calibration.ece_after:.4f}",
+        *(f"{row.coverage:.1%} ({row.mean_size:.2f})" for row in scores.sets.values()),
+        f"{baseline.title()}: {baseline.accuracy:.4f} (McNemar's test, {format_p_value(baseline.p_value)})",
+        f"{scores.refused:.1%}",
     ]
 
 
-def many(folder: Path = results.FOLDER) -> str:
-    """Many inputs at once; empty where the benchmark was not run."""
-    content = results.read("many", folder)
+def batch(folder: Path = results.FOLDER) -> str:
+    """Return the speed of batch runs; empty if the benchmark was not run."""
+    content = results.read("batch", folder)
     if content is None:
         return ""
     rows = []
@@ -330,21 +340,22 @@ def many(folder: Path = results.FOLDER) -> str:
 
 
 def feel(folder: Path = results.FOLDER) -> str:
-    """How fast the page feels in the browser; empty where the benchmark was not run."""
+    """Return latencies in the browser; empty if the benchmark was not run."""
     content = results.read("feel", folder)
     if content is None:
         return ""
-    found = content["results"]
-    rows = [[row["what"], str(row["calls"]), _ms(row["p50_ms"]), _ms(row["p95_ms"])] for row in found["rows"]]
+    measured = content["results"]
+    rows = [[row["what"], str(row["calls"]), _ms(row["p50_ms"]), _ms(row["p95_ms"])] for row in measured["rows"]]
     notes = [
-        f"The largest layout shift while these answers came and went was {found['layout_shift']:.4f}.",
+        f"The largest layout shift while these answers came and went was {measured['layout_shift']:.4f}.",
         origin(content),
     ]
     return "\n\n".join([markdown(["From", "Times", "p50", "p95"], rows), "\n".join(f"- {note}" for note in notes)])
 
 
-def _spread(values: Sequence[float], shown: Callable[[float], str]) -> str:
-    return f"{shown(statistics.median(values))} ({shown(min(values))} to {shown(max(values))})"
+def _spread(values: Sequence[float], form: str) -> str:
+    median, least, most = map(form.format, (statistics.median(values), min(values), max(values)))
+    return f"{median} ({least} to {most})"
 
 
 def _ms(milliseconds: float) -> str:
@@ -352,7 +363,7 @@ def _ms(milliseconds: float) -> str:
 
 
 def mirrored(folder: Path = results.FOLDER) -> str:
-    """What a second look at the mirror image brings; empty where the benchmark was not run."""
+    """Return the gain of averaging with the mirror image; empty if the benchmark was not run."""
     content = results.read("mirrored", folder)
     if content is None:
         return ""
@@ -360,23 +371,23 @@ def mirrored(folder: Path = results.FOLDER) -> str:
         [row["way"], f"{row['accuracy']:.2%} ({row['accuracy_interval'][0]:.2%} to {row['accuracy_interval'][1]:.2%})"]
         for row in content["results"]["rows"]
     ]
-    return "\n\n".join([markdown(["Looked at", "Test accuracy (95 % interval)"], rows), f"- {origin(content)}"])
+    return "\n\n".join([markdown(["Looked at", "Test accuracy (95% interval)"], rows), f"- {origin(content)}"])
 
 
 def scale(folder: Path = results.FOLDER) -> str:
-    """What few and many texts cost; empty where the benchmark was not run."""
+    """Return time and memory of small and large text data; empty if the benchmark was not run."""
     content = results.read("scale", folder)
     if content is None:
         return ""
     rows = [
         [
-            f"{each['rows']:,} of about {each['words']:,} words",
-            duration(each["seconds"]),
-            duration(statistics.mean(each["epochs_s"])),
-            f"{each['peak_bytes'] / 1e9:.2f} GB",
-            f"{each['accuracy']:.2%}",
+            f"{cost['rows']:,} of about {cost['words']:,} words",
+            duration(cost["seconds"]),
+            duration(statistics.mean(cost["epochs_s"])),
+            f"{cost['peak_bytes'] / 1e9:.2f} GB",
+            f"{cost['accuracy']:.2%}",
         ]
-        for each in content["results"]
+        for cost in content["results"]
     ]
     head = ["Texts", "Whole program", "Of it one epoch", "Memory at most", "Test accuracy"]
     return "\n\n".join([markdown(head, rows), f"- {origin(content)}"])
@@ -391,12 +402,20 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "feel": feel,
     "latency": latency,
     "load": load,
-    "many": many,
+    "batch": batch,
     "explain": explain,
-    "known": known,
+    "ood": ood,
     "mirrored": mirrored,
     "scale": scale,
 }
+
+DOCUMENTS: Final[dict[str, str]] = {
+    "checkpoints": "README.md",
+    **dict.fromkeys(("trust", "ood", "explain"), "docs/trust.md"),
+    **dict.fromkeys(("tutorial", "baselines", "minutes", "latency", "load"), "docs/benchmarks.md"),
+    **dict.fromkeys(("feel", "batch", "scale", "mirrored"), "docs/benchmarks.md"),
+}
+"""The document that each table stands in."""
 
 if __name__ == "__main__":
     main()
