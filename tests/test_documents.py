@@ -1,4 +1,4 @@
-"""The documents are right: front matter that Spaces reads, links that lead somewhere, commands that run as they stand."""
+"""The documents are right: front matter that Spaces reads, links that lead somewhere, commands that run as written."""
 
 from __future__ import annotations
 
