@@ -29,14 +29,6 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 
 
-def _write(message: Message, language: str, *, otherwise: str) -> str:
-    """Write a message that a manifest names; a newer or foreign one may name sentences that are not known here."""
-    try:
-        return message.text(language)
-    except (KeyError, IndexError, TypeError, ValueError):
-        return otherwise
-
-
 class Section(BaseModel):
     """A part of the manifest: immutable, with no unknown fields and no numbers that are not finite."""
 
@@ -120,11 +112,11 @@ class Finding(Section):
 
     def summary(self, kind: str, language: str = DEFAULT) -> str:
         """Write what was found, of a kind of input such as "image"."""
-        return _write(self._message("summary", kind), language, otherwise=self.code)
+        return self._message("summary", kind).text(language)
 
     def advice(self, kind: str, language: str = DEFAULT) -> str:
         """Write what to do about it."""
-        return _write(self._message("advice", kind), language, otherwise="")
+        return self._message("advice", kind).text(language)
 
     def _message(self, part: str, kind: str) -> Message:
         counted = Message(f"items.{kind}", {"count": self.count})
@@ -222,7 +214,7 @@ class Baseline(Section):
 
     def title(self, language: str = DEFAULT) -> str:
         """Write the name of the model."""
-        return _write(Message(f"baselines.{self.name}", self.fields), language, otherwise=self.name)
+        return Message(f"baselines.{self.name}", self.fields).text(language)
 
 
 class Mistake(Section):
@@ -343,7 +335,7 @@ class SkippedItem(Section):
 
     def text(self, language: str = DEFAULT) -> str:
         """Write the reason."""
-        return _write(Message(self.reason, self.fields), language, otherwise=self.reason)
+        return Message(self.reason, self.fields).text(language)
 
 
 class Description(Section):

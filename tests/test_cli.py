@@ -282,7 +282,7 @@ def test_interrupt_is_told(
 
     monkeypatch.setattr(recipe, "train", interrupt)
     monkeypatch.setattr(recipe, "inspect", interrupt)
-    for more, expected in (([], "Nothing is kept"), (["--check"], "Nothing")):
+    for more, expected in (([], "Nothing was kept"), (["--check"], "Nothing")):
         with pytest.raises(SystemExit, match="130"):
             train_image.main(image_arguments(folder, tmp_path / "out", *more))
         assert expected in capsys.readouterr().err

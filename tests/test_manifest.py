@@ -263,11 +263,3 @@ def test_versions_are_of_installed_packages_alone() -> None:
 
 def test_today_is_a_date() -> None:
     assert len(manifest.today()) == len("2026-01-31")
-
-
-def test_sentences_that_are_not_known_here_are_named_by_their_code() -> None:
-    assert manifest.Finding(code="newer", count=3).summary("image") == "newer"
-    assert manifest.Finding(code="newer", count=3).advice("image") == ""
-    assert manifest.SkippedItem(name="a", reason="errors.newer").text("ko") == "errors.newer"
-    fields = {"accuracy": 0.5, "accuracy_interval": (0.4, 0.6), "only_ours": 1, "only_baseline": 1, "p_value": 1.0}
-    assert manifest.Baseline(name="newer", **fields).title() == "newer"
