@@ -8,10 +8,10 @@ order of tokens alone is not enough.
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import random
 import string
 import sys
-import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
@@ -177,9 +177,10 @@ def _joined(parts: Sequence[str], length: int, separator: str, generator: random
 
 def code() -> list[str]:
     """Return the lines of some modules of Python's own library, without empty ones."""
-    library = Path(sysconfig.get_path("stdlib"))
-    lines = (line for name in MODULES for line in (library / f"{name}.py").read_text(encoding="utf-8").splitlines())
-    return [line for line in lines if line.strip()]
+    sources = (
+        inspect.getsource(importlib.import_module(name)) for name in MODULES
+    )  # some are packages in later Pythons
+    return [line for source in sources for line in source.splitlines() if line.strip()]
 
 
 def gibberish(length: int, generator: random.Random) -> str:

@@ -6,7 +6,8 @@ import asyncio
 import base64
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,12 @@ def pages() -> Iterator[list[gr.Blocks]]:
     yield opened
     for page in opened:
         page.close()
+
+
+def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine in a thread: after browser tests, the loop of the main thread is Playwright's."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 def launch(page: gr.Blocks, pages: list[gr.Blocks], **options: Any) -> str:
@@ -155,7 +162,7 @@ def test_nothing_is_fetched_from_an_address(
     made, address = component(), "https://example.org/cat.jpg"
     if patched:
         gradio_patches.take_uploads_only(made)
-    kept = asyncio.run(made.async_move_resource_to_block_cache(address))
+    kept = run(made.async_move_resource_to_block_cache(address))
     assert (kept, fetched) == ((address, []) if patched else ("/fetched", [address]))
 
 
@@ -164,10 +171,10 @@ def test_uploads_are_taken_as_before(tmp_path: Path) -> None:
     gradio_patches.take_uploads_only(image)
     path = tmp_path / "a.png"
     path.write_bytes(b"content")
-    kept = asyncio.run(image.async_move_resource_to_block_cache(path))
+    kept = run(image.async_move_resource_to_block_cache(path))
     assert kept is not None
     assert Path(kept).read_bytes() == b"content"
-    assert asyncio.run(image.async_move_resource_to_block_cache(None)) is None
+    assert run(image.async_move_resource_to_block_cache(None)) is None
 
 
 def test_example_of_the_api_is_on_this_server() -> None:
