@@ -46,7 +46,7 @@ DRAWS: Final = 5
 RESAMPLES: Final = 2_000
 
 MIN_WORDS: Final = 5
-"""Of a text whose words' weights are correlated."""
+"""Fewest words of a text whose weights are correlated."""
 
 NOISE: Final = 4.0
 """Standard deviation of the noise on a picture's pixels, of 255."""
@@ -59,7 +59,7 @@ Drops = dict[str, list[tuple[float, float]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What is common to all checkpoints of a run.
+    """Settings that all checkpoints of a run share.
 
     Args:
         device: of the networks.

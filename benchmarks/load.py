@@ -27,7 +27,7 @@ MODULE: Final = "benchmarks.load"
 WORDS: Final = 200
 PATIENCE_S: Final = 120.0
 MIN_REQUESTS: Final = 20
-"""Of a single visitor in a round."""
+"""Fewest requests of a single visitor in a round."""
 
 TOLERANCE: Final = 1e-5
 """Largest difference of a probability from that of the same input alone, whose sums are added in another order."""

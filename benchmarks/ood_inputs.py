@@ -34,7 +34,7 @@ PHOTOS: Final = {
 """By package a folder in it and the photos there; a cat, a motorcycle and a rocket are near to some models' labels."""
 
 FONTS: Final = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSansMono", "STIXGeneral")
-"""Of matplotlib."""
+"""Fonts that come with matplotlib."""
 
 KEYS: Final = ("qwertyuiop", "asdfghjkl;", "zxcvbnm,.")
 MODULES: Final = (

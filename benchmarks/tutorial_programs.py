@@ -33,7 +33,7 @@ Step = Literal["last padded", "last valid"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What is common to all trainings of a run.
+    """Settings that all trainings of a run share.
 
     Args:
         epochs: of the tutorial's networks.

@@ -29,7 +29,7 @@ Selection = tuple[Integers, Integers, Integers]
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
-    """Which of N examples are equal, and which nearly.
+    """Copies and near-duplicates among N examples.
 
     Args:
         copies: (N,) int64, the number of each example's content; equal numbers are equal contents.

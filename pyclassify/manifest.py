@@ -135,7 +135,7 @@ class Range(Section):
 
 
 class DataReport(Section):
-    """What a data set looks like.
+    """Counts, sizes and findings of a data set.
 
     Args:
         counts: examples per label, for train, validation and test.
@@ -339,7 +339,7 @@ class SkippedItem(Section):
 
 
 class Description(Section):
-    """What whoever trained the checkpoint says about it.
+    """Names and remarks from the person who trained the checkpoint.
 
     Args:
         title: by language, what the page calls it.

@@ -105,7 +105,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineAnswers:
-    """What a simple model trained on the same examples answers to the test data.
+    """Answers of a simple model, trained on the same examples, to the test data.
 
     Args:
         name: of the model, under `baselines.<name>` in the locale files.
@@ -142,7 +142,7 @@ class Modality(ABC):
 
     kind: ClassVar[str]
     reads: ClassVar[Literal["files", "rows"]]
-    """What one input is in a batch of files: a file, or a row of a table."""
+    """Unit of a batch run: each input is a file, or a row of a table."""
     batch_size: ClassVar[int]
     """Inputs that a batch run answers together."""
     extra_files: ClassVar[tuple[str, ...]] = ()

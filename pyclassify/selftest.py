@@ -72,7 +72,7 @@ class Checkpoint(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
-    """How far an answer may be off.
+    """Limits within which two probabilities count as the same.
 
     Args:
         difference: of a probability from the noted one.

@@ -241,7 +241,7 @@ def test_a_connection_that_breaks_leaves_nothing(tmp_path: Path, monkeypatch: py
 
 
 def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(IMDB, "urls", ["http://host.invalid/aclImdb_v1.tar.gz"])
+    monkeypatch.setattr(IMDB, "urls", ["http://host.invalid/aclImdb_v1.tar"])
     monkeypatch.setitem(GloVe.url, "6B", "http://host.invalid/glove.6B.zip")
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)

@@ -24,10 +24,10 @@ from pyclassify.locales import Message
 from pyclassify.tables import READ_ERRORS, guess_encoding, unreadable
 
 MAX_UNPACKED_BYTES: Final = 4_000_000_000
-"""Of all entries of a zip together; those beyond it are not unpacked."""
+"""Limit for all entries of a zip together; those beyond it are not unpacked."""
 
 MAX_DIRECTORY_BYTES: Final = 16_000_000
-"""Of the list of entries of a zip, which is read as a whole: some hundred thousand names."""
+"""Limit for the list of entries of a zip, which is read as a whole: some hundred thousand names."""
 
 _ZIP: Final = ".zip"
 _END, _END_64, _END_BYTES = b"PK\5\6", b"PK\6\7", 22
@@ -70,7 +70,7 @@ class Source:
 
     @property
     def is_table(self) -> bool:
-        """Whether it holds rows, by its name."""
+        """True if it holds rows, judged by its name."""
         return suffix_of(self.name) in TABLE_SUFFIXES
 
     def open(self) -> IO[bytes]:

@@ -80,12 +80,12 @@ class Row:
 
     @property
     def unsure(self) -> bool:
-        """Whether it may be one of several labels."""
+        """True if it may have one of several labels."""
         return self.problem is None and self.known is not False and len(self.prediction_set) > 1
 
     @property
     def unknown(self) -> bool:
-        """Whether it is unlike the training data, so that its label is the nearest one and no answer."""
+        """True if it is unlike the training data; its label is then the nearest one and not an answer."""
         return self.problem is None and self.known is False
 
     def answered(self, prediction: Prediction, labels: Sequence[str]) -> Row:

@@ -438,7 +438,7 @@ class ImageBatches:
 
     @property
     def is_oversampled(self) -> bool:
-        """Whether epochs with a seed draw some pictures more often than others."""
+        """True if epochs with a seed draw some pictures more often than others."""
         return self._weights is not None
 
     def __len__(self) -> int:

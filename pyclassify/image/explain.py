@@ -22,7 +22,7 @@ STEPS: Final = 4
 parts no better."""
 
 MAX_MULTIPLICATIONS: Final = 7_000_000_000
-"""Of the forward passes of all steps together: a large network takes fewer steps, so that nobody waits long."""
+"""Limit for the forward passes of all steps together: a large network takes fewer steps, so that nobody waits long."""
 
 BLUR: Final = 0.1
 """Standard deviation of the blur, as a share of the picture's side. It removes the shapes and, unlike grey or black,
@@ -46,7 +46,7 @@ Heat = np.ndarray[Any, np.dtype[np.float32]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageExplanation:
-    """Which parts of a picture speak for a label.
+    """Evidence for and against a label in the parts of a picture.
 
     Args:
         label: the one that is explained.

@@ -28,7 +28,7 @@ DIRECTIONS: Final = 32
 """Directions in which the statistics of a layer vary most over the training pictures."""
 
 MAX_STATISTICS: Final = 2048
-"""Of more statistics, neighbours are averaged, so that the tensors of any network stay below 600 kB."""
+"""Most statistics of a layer; of more, neighbours are averaged, so that the tensors of a network stay below 600 kB."""
 
 TRAINING_SAMPLES: Final = 5_000
 VALIDATION_SAMPLES: Final = 10_000

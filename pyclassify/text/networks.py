@@ -23,7 +23,7 @@ LARGE_DATASET: Final = 200_000
 """Above so many texts, two epochs in large batches are enough: the n-gram table has learned from all of them."""
 
 SHARE_COST: Final = 10.0
-"""What a whole share of the deep part must gain, in nats summed over the validation texts, to be believed."""
+"""Gain in nats, summed over the validation texts, that a whole share of the deep part must bring to be believed."""
 
 BASELINE_EXAMPLES: Final = 100_000
 """The baseline is trained on so many texts at most, evenly spaced, so that the comparison takes minutes."""

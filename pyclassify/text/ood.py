@@ -226,7 +226,7 @@ def _usual(means: Floats, variances: Floats, lengths: Integers) -> Usual:
 
 
 class TokenSurprise:
-    """How surprising the tokens of a text are, in nats, by the counts of the training texts.
+    """Surprise of the tokens of a text, in nats, by the counts of the training texts.
 
     Args:
         tensors: from `count_tokens`.

@@ -34,7 +34,7 @@ TEXT_DATASETS: Final = ("imdb",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
-    """What to train on, how, and where to write the checkpoint. Use `ImageConfig` or `TextConfig`.
+    """Data, settings and destination of a training. Use `ImageConfig` or `TextConfig`.
 
     Args:
         data: folder or file with the labelled examples.
@@ -182,7 +182,7 @@ class TextConfig(TrainingConfig):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitConfig:
-    """How to fit a network.
+    """Settings of the optimizer, the schedule and the epochs.
 
     Args:
         epochs: passes over the training examples.

@@ -254,7 +254,7 @@ class _Run:
         self.epochs: list[Epoch] = []
         self.best_weights: dict[str, Tensor] = {}
         self.progress = 0.0
-        """Of the schedule, from 0 to 1."""
+        """Position in the schedule, from 0 to 1."""
         self.other_s = 0.0
         """Seconds outside of epochs, such as those in which the state is written."""
         self.compiled = False

@@ -52,7 +52,7 @@ LABELS_NAMED: Final = 10
 
 NEAREST_NAMED: Final = 2
 LEAST_SHOWN: Final = 0.005
-"""Of a label below the first: the browser would round what is less to nothing."""
+"""Least probability of a label below the first; the browser would round a smaller one to 0%."""
 
 MOST_SHOWN: Final = 0.994
 """The browser shows whole percent, and would round what is above up to certainty."""
@@ -103,9 +103,9 @@ class InputWidget(ABC):
     kind: ClassVar[str]
     show_progress: ClassVar[Literal["minimal", "hidden"]]
     in_links: ClassVar[bool]
-    """Whether a link holds the input."""
+    """True if a link holds the input."""
     events: ClassVar[tuple[str, ...]]
-    """Of the component, upon which it is answered."""
+    """Events of the component that ask for an answer."""
 
     @abstractmethod
     def draw(self, elem_id: str, translations: Translations, *, small: bool = False) -> gr.Image | gr.Textbox:

@@ -25,7 +25,7 @@ from pyclassify.ui.i18n import TITLE
 from pyclassify.ui.serving import PROBLEM
 
 IsReadable = Callable[[list[Any]], bool]
-"""Whether Gradio can read the inputs of a request."""
+"""Tells whether Gradio can read the inputs of a request."""
 
 
 # The queue

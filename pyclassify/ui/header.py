@@ -1,4 +1,4 @@
-"""What stands above the tabs: one line on what this is, the language, and a link that leads back here."""
+"""The header above the tabs: a line about the page, the language switch, and the button that copies a link."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ MEASURING_S: Final = 0.3
 
 _SOURCES: Final = Path(__file__).parents[2]
 DEFAULT_CHECKPOINTS: Final = (_SOURCES if (_SOURCES / "app.py").is_file() else Path()) / "checkpoints"
-"""Beside app.py; of an installed package in the current folder."""
+"""Default folder: next to app.py; for an installed package, in the current folder."""
 
 log = logging.getLogger("pyclassify")
 

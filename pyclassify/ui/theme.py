@@ -1,4 +1,4 @@
-"""How the page looks: a calm theme on Gradio's own, with fonts that every system has."""
+"""The look of the page: a calm theme on Gradio's own, with fonts that every system has."""
 
 from __future__ import annotations
 

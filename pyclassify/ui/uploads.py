@@ -17,7 +17,7 @@ from pyclassify.errors import InputError
 from pyclassify.formats import check_picture_file
 
 MAX_FILE_SIZE: Final = "200mb"
-"""Of an upload: zips and tables are larger than pictures."""
+"""Limit of an upload; zips and tables are larger than pictures."""
 
 FILE_META: Final = {"_type": "gradio.FileData"}
 """By which Gradio knows a file among the inputs."""
