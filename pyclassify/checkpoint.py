@@ -30,7 +30,6 @@ from pyclassify import modality, selftest
 from pyclassify.errors import CheckpointError, ConfigError, PyClassifyError
 from pyclassify.manifest import FORMAT, Manifest, digest
 from pyclassify.modality import Modality, OodDetector, Transform
-from pyclassify.ood import device_of
 
 CONFIG: Final = "config.json"
 WEIGHTS: Final = "model.safetensors"
@@ -80,13 +79,14 @@ class Checkpoint:
         return list(self.manifest.labels)
 
     def to(self, device: torch.device) -> Checkpoint:
-        """Move the network to a device and return the checkpoint with an OOD detector there."""
-        before = device_of(self.network)
+        """Return the checkpoint with a network for inference on a device, and with an OOD detector there."""
         # convolutions are half as fast again in this order of memory, and so are those of a batch
-        network = self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if self.ood is None or device == before:
-            return self
-        return dataclasses.replace(self, ood=_make_ood(self.manifest, network, self.ood_tensors, self.name))
+        moved = self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = self.modality.for_inference(moved)
+        if self.ood is None:
+            return dataclasses.replace(self, network=network)
+        detector = _make_ood(self.manifest, network, self.ood_tensors, self.name)
+        return dataclasses.replace(self, network=network, ood=detector)
 
 
 # Saving

@@ -20,6 +20,9 @@ Item = TypeVar("Item", bound=Hashable)
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 SPLITS = ("train", "validation", "test")
+MIN_HALVED = 200
+"""A validation split of so many examples is halved: one half to choose by, the other to calibrate on."""
+
 _FOLDERS = {"train": "train", "val": "validation", "test": "test"}
 _OTHER_NAMES = {"training": "train", "testing": "test", "valid": "val", "validation": "val"}
 
@@ -171,6 +174,33 @@ def split_positions(examples: Examples[Item], *, fraction: float, seed: int) -> 
         is_drawn[members[_draw(sizes[members], fraction, generator)]] = True
     in_part = is_drawn[groups]
     return np.flatnonzero(~in_part), np.flatnonzero(in_part)
+
+
+def calibration_positions(examples: Examples[Item], seed: int) -> tuple[list[int], list[int]] | None:
+    """Halve a validation split: what calibrates must not have chosen anything, or its promises are too good.
+
+    Both halves have the same labels as nearly as can be, and copies stay on one side. Labels with a single item are
+    shared out among the halves together.
+
+    Args:
+        examples: of the validation split.
+        seed: the same seed and examples give the same halves.
+
+    Returns:
+        The positions to choose by and those to calibrate on, each in ascending order; None for fewer than MIN_HALVED
+        examples, or if all of them are copies of one item.
+    """
+    groups, group_labels = group_copies(examples)
+    if len(examples) < MIN_HALVED or len(group_labels) < 2:
+        return None
+    counts = np.bincount(group_labels)
+    strata = np.where(counts[group_labels] < 2, len(counts), group_labels)
+    if (strata == len(counts)).sum() == 1:
+        strata[strata == len(counts)] = counts.argmax()
+    chosen, calibrating = split_positions(
+        Examples(examples.items, tuple(strata[groups].tolist())), fraction=0.5, seed=seed
+    )
+    return chosen.tolist(), calibrating.tolist()
 
 
 def group_copies(examples: Examples[Item]) -> tuple[Integers, Integers]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pyclassify.dedup import Duplicates, Selection
     from pyclassify.locales import Message
-    from pyclassify.manifest import Network, Ood
+    from pyclassify.manifest import Manifest, Network, Ood
     from pyclassify.training.config import FitConfig, TrainingConfig
 
 _MODALITIES: Final = {
@@ -61,6 +61,30 @@ class OodDetector(Protocol):
         """Return logits (N, K) and the surprise of each view, (N, V), in the order of `views`."""
 
 
+class Start(Protocol):
+    """A checkpoint that a training begins with; implemented by `checkpoint.Checkpoint`."""
+
+    @property
+    def name(self) -> str:
+        """Name of the checkpoint."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """Its manifest."""
+
+    @property
+    def network(self) -> nn.Module:
+        """Its network."""
+
+    @property
+    def transform(self) -> Transform:
+        """Its transform."""
+
+
+LoadStart = Callable[[str], Start]
+"""Loads a checkpoint from a folder, or "user/name" on the Hub. Raises CheckpointError."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus(Generic[Item]):
     """A data set that was read: its splits, and whatever of the items is kept in memory.
@@ -85,9 +109,15 @@ class Task:
         settings: to build the network again.
         transform: that the batches were made with.
         train: training batches.
-        validation: validation batches.
+        validation: validation batches to choose by; of no examples where choices are made by cross-validation.
         test: test batches.
         fit: how to fit.
+        calibration: the part of the validation split that temperature, prediction sets and OOD thresholds are fitted
+            on, and that nothing is chosen by, see `dataset.calibration_positions`; None where the split is too small.
+        lessons: what the epochs learn from in place of `train`, if anything: batches of probabilities (N, K) in place
+            of label ids.
+        peers: other models to compare the network with, by the name under `peers.<name>` in the locale files: each
+            returns its answers to the test split, label ids (M,) int64 in its order.
         variant: options that change the result and stand nowhere else.
         remarks: sentences on the training for the card.
     """
@@ -99,6 +129,9 @@ class Task:
     validation: Batches
     test: Batches
     fit: FitConfig
+    calibration: Batches | None = None
+    lessons: Batches | None = None
+    peers: Mapping[str, Callable[[], Tensor]] = field(default_factory=dict)
     variant: Mapping[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
@@ -162,6 +195,10 @@ class Modality(ABC):
     def build(self, settings: Network, *, num_labels: int) -> nn.Module:
         """Make a network with random weights. Raises ConfigError or ValueError for settings that cannot work."""
 
+    def for_inference(self, network: nn.Module) -> nn.Module:
+        """Return a network with the same answers that may be faster and cannot be trained."""
+        return network
+
     @abstractmethod
     def load_ood(self, network: nn.Module, settings: Ood, tensors: Mapping[str, Tensor]) -> OodDetector:
         """Make the OOD detector of a checkpoint. Raises ValueError if the parts do not fit together."""
@@ -210,13 +247,26 @@ class Modality(ABC):
         """Refuse options that cannot work, before any data is read. Raises ConfigError."""
 
     @abstractmethod
-    def read(self, config: Any, *, inspect_only: bool = False, on_step: OnStep | None = None) -> Corpus[Any]:
-        """Locate, download where asked for, read and split the data. Raises DataError or ConfigError.
+    def read(
+        self,
+        config: Any,
+        *,
+        inspect_only: bool = False,
+        on_step: OnStep | None = None,
+        load_start: LoadStart | None = None,
+    ) -> Corpus[Any]:
+        """Locate, download where asked for, read and split the data.
 
         Args:
             config: of this kind.
             inspect_only: nothing will be trained, so that only what a data report needs is read.
             on_step: told of the progress.
+            load_start: loads the checkpoint that the training begins with; without it, it begins from nothing.
+
+        Raises:
+            DataError: the data is missing, unreadable or cannot be learned from.
+            ConfigError: an option cannot work with it.
+            CheckpointError: the checkpoint to begin with cannot be loaded.
         """
 
     @abstractmethod
@@ -239,9 +289,23 @@ class Modality(ABC):
     def mistake_name(self, item: Any, position: int) -> str:
         """Return what the card calls a test example; the content of a text is not the card's to publish."""
 
+    def cross_validates(self, config: Any, corpus: Corpus[Any]) -> bool:
+        """Return whether the network of a configuration chooses by cross-validation, so that it needs no validation.
+
+        Of such a network a small validation split joins the training split, and `Task.validation` is empty.
+        """
+        return False
+
     @abstractmethod
-    def prepare(self, config: Any, corpus: Corpus[Any], device: torch.device) -> Task:
-        """Choose sizes and settings for the data, and make the network, its transform and the batches."""
+    def prepare(self, config: Any, corpus: Corpus[Any], device: torch.device, *, on_step: OnStep | None = None) -> Task:
+        """Choose sizes and settings for the data, and make the network, its transform and the batches.
+
+        Args:
+            config: of this kind.
+            corpus: the data.
+            device: to compute on.
+            on_step: told of the progress where it takes long.
+        """
 
     @abstractmethod
     def fit_ood(self, network: nn.Module, task: Task) -> tuple[Ood, dict[str, Tensor]]:

@@ -12,6 +12,7 @@ from pyclassify.dataset import (
     Examples,
     Skipped,
     Splits,
+    calibration_positions,
     group_copies,
     is_storable,
     label_counts,
@@ -54,6 +55,38 @@ def test_split_is_stratified() -> None:
     examples = Examples(tuple(map(str, range(110))), (0,) * 100 + (1,) * 10)
     _, part = split(examples, fraction=0.2, seed=0)
     assert label_counts(part, ["many", "few"]) == {"many": 20, "few": 2}
+
+
+@given(st.integers(0, 9), st.integers(1, 40), st.integers(0, 60))
+def test_halves_of_validation_are_alike_and_share_no_copy(seed: int, num_labels: int, num_copies: int) -> None:
+    items = [*map(str, range(200)), *(str(i // 2) for i in range(num_copies))]
+    examples = Examples(tuple(items), tuple(int(item) % num_labels for item in items))
+    halves = calibration_positions(examples, seed)
+    assert halves is not None
+    assert halves == calibration_positions(examples, seed)
+    chosen, calibrating = (examples.take(positions) for positions in halves)
+    assert sorted(halves[0] + halves[1]) == list(range(len(items)))
+    assert not set(chosen.items) & set(calibrating.items)
+    labels = [str(label) for label in range(num_labels)]
+    counts = zip(label_counts(chosen, labels).values(), label_counts(calibrating, labels).values(), strict=True)
+    assert all(abs(a - b) <= 4 for a, b in counts)
+
+
+def test_labels_with_one_item_are_shared_out_among_the_halves() -> None:
+    examples = Examples(tuple(map(str, range(201))), (*(0,) * 150, *range(1, 52)))
+    halves = calibration_positions(examples, 0)
+    assert halves is not None
+    assert [sum(examples.label_ids[i] > 0 for i in half) for half in halves] == [25, 26]
+    lonely = Examples(examples.items, (*(0,) * 200, 1))
+    halves = calibration_positions(lonely, 0)
+    assert halves is not None
+    assert abs(len(halves[0]) - len(halves[1])) <= 1
+
+
+def test_what_is_too_small_to_halve_stays_whole() -> None:
+    few = Examples(tuple(map(str, range(199))), tuple(i % 2 for i in range(199)))
+    assert calibration_positions(few, 0) is None
+    assert calibration_positions(Examples(("same",) * 300, (0,) * 300), 0) is None
 
 
 def test_a_label_with_one_different_item_cannot_be_split() -> None:

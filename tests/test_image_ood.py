@@ -22,7 +22,6 @@ from pyclassify.image.features import Features, ImageNetwork
 from pyclassify.image.ood import ImageOod
 from pyclassify.image.transform import ImageTransform
 from pyclassify.manifest import Ood
-from pyclassify.training.config import IMAGE_NETWORKS
 from tests import drawing
 
 TRANSFORM = ImageTransform(size_px=32)
@@ -90,10 +89,11 @@ LAYERS = {
     "simple_cnn": ["convolution"],
     "small_convnet": ["stem.0.0", "stages.0.second.0", "stages.1.first", "stages.1.second.0"],
     "whitened_convnet": ["patches.convolution", "stages.0.second", "stages.1.first", "stages.1.second"],
+    "efficientnet_lite0": ["stem.1", "blocks.4.expand.1", "blocks.8.expand.1", "blocks.12.expand.1"],
 }
 
 
-@pytest.mark.parametrize("name", IMAGE_NETWORKS)
+@pytest.mark.parametrize("name", LAYERS)
 def test_the_logits_are_the_networks_own(name: str) -> None:
     network, settings, tensors = fit(name, step=4)
     assert settings.settings == {"layers": LAYERS[name], "head": "linear"}

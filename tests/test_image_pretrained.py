@@ -20,7 +20,9 @@ from torchvision.models import get_model, get_model_weights
 from pyclassify.dataset import Examples
 from pyclassify.errors import ConfigError, DataError
 from pyclassify.image import data, networks, pretrained
-from pyclassify.image.pretrained import BODY_RATE, MOMENTUM, Pretrained, fit_head
+from pyclassify.image.features import BODY_RATE
+from pyclassify.image.pretrained import MOMENTUM, Pretrained
+from pyclassify.image.transfer import fit_head
 from pyclassify.image.transform import ImageTransform
 from pyclassify.manifest import Network
 from pyclassify.modality import get

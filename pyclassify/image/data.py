@@ -35,13 +35,12 @@ from pyclassify.errors import DataError, InputError
 from pyclassify.formats import PICTURE_SUFFIXES, without_junk
 from pyclassify.image.transform import ImageTransform
 from pyclassify.locales import Message
-from pyclassify.training.config import IMAGE_SIZES_PX
 
 MIN_PER_LABEL: Final = 3
 """Pictures per label: one each to train, to validate and to test with."""
 
-DEFAULT_MAX_SIZE_PX: Final = 128
-"""Largest size that is chosen by default: with larger ones, training on a CPU takes hours."""
+DEFAULT_SIZES_PX: Final = (32, 64, 128)
+"""Sizes that are chosen by default: with larger ones, training from nothing on a CPU takes hours."""
 
 MANY_EXAMPLES, FEW_EPOCHS = 20_000, 16
 """More training pictures of 32 px than this, in no more epochs than this, learn faster with little augmentation."""
@@ -229,13 +228,18 @@ def check_readable(splits: Splits[Path], unreadable: Sequence[Skipped]) -> None:
 
 
 def choose_size_px(examples: Examples[Path]) -> int:
-    """Choose the largest of IMAGE_SIZES_PX that the median picture fills, up to DEFAULT_MAX_SIZE_PX."""
+    """Choose the largest of DEFAULT_SIZES_PX that the median picture fills."""
+    limit = median_side_px(examples)
+    return max((size for size in DEFAULT_SIZES_PX if size <= limit), default=DEFAULT_SIZES_PX[0])
+
+
+def median_side_px(examples: Examples[Path]) -> float:
+    """Return the median of the pictures' shorter sides in pixels, of at most 256 of them; 0 if none can be read."""
     step = max(1, len(examples) // 256)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of pictures that are too large, which is for decoding to say
         sides = [side for path in examples.items[::step] if (side := _shorter_side(path))]
-    limit = min(statistics.median(sides), DEFAULT_MAX_SIZE_PX) if sides else 0
-    return max((size for size in IMAGE_SIZES_PX if size <= limit), default=IMAGE_SIZES_PX[0])
+    return statistics.median(sides) if sides else 0.0
 
 
 def _shorter_side(path: Path) -> int:
@@ -271,6 +275,10 @@ class Decoded:
     pixels: Tensor
     examples: Examples[Path]
     skipped: tuple[Skipped, ...] = ()
+
+    def take(self, positions: Sequence[int]) -> Decoded:
+        """Return the pictures at these positions, in this order."""
+        return Decoded(self.pixels[list(positions)], self.examples.take(positions), self.skipped)
 
 
 def decode(
@@ -387,12 +395,22 @@ def _reflect(positions: Tensor, side: int) -> Tensor:
     return torch.where(inside >= side, 2 * (side - 1) - inside, inside)
 
 
-def choose_augmentation(size_px: int, *, num_examples: int, epochs: int, mirror: bool) -> Augmentation:
-    """Choose by how often each picture will be seen: often, and it must look different each time."""
+def choose_augmentation(
+    size_px: int, *, num_examples: int, epochs: int, mirror: bool, is_adapted: bool = False
+) -> Augmentation:
+    """Choose by how often each picture will be seen: often, and it must look different each time.
+
+    Args:
+        size_px: height and width of the pictures.
+        num_examples: training pictures.
+        epochs: passes over them.
+        mirror: whether they may be mirrored.
+        is_adapted: whether the network begins with trained features, which learn large pictures as fast as small ones.
+    """
+    if num_examples > MANY_EXAMPLES and epochs <= FEW_EPOCHS and (size_px <= 32 or is_adapted):
+        return Augmentation(mirror=mirror, shift=0.0625)
     if size_px > 32:
         return Augmentation(mirror=mirror, shift=0.1, zoom=0.4, blank=0.25)
-    if num_examples > MANY_EXAMPLES and epochs <= FEW_EPOCHS:
-        return Augmentation(mirror=mirror, shift=0.0625)
     return Augmentation(mirror=mirror, shift=0.125, blank=0.25)
 
 
@@ -440,6 +458,11 @@ class ImageBatches:
     def is_oversampled(self) -> bool:
         """True if epochs with a seed draw some pictures more often than others."""
         return self._weights is not None
+
+    @property
+    def mirrors(self) -> bool:
+        """True if epochs with a seed mirror pictures."""
+        return self._augmentation is not None and self._augmentation.mirror
 
     def __len__(self) -> int:
         return math.ceil(self.num_examples / self._batch_size)

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
-from typing import NamedTuple
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Final, NamedTuple, Self
 
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from pyclassify.dataset import Batches
+from pyclassify.errors import DataError
+from pyclassify.image.transfer import HeadFit, fit_head
+
+BODY_RATE: Final = 0.1
+"""Learning rate of all layers before the last, as a share of the last one's, while training pictures are few."""
+
+MANY_EXAMPLES: Final = 5_000
+"""From so many training pictures on, all layers learn at the same rate."""
 
 
 class Features(NamedTuple):
@@ -28,12 +41,34 @@ Extractor = Callable[[Tensor], Features]
 
 
 class ImageNetwork(nn.Module, ABC):
-    """Base class of the networks for pictures."""
+    """Base class of the networks for pictures.
+
+    With weights to begin with (`adapt`), training takes two steps, since fine-tuning from a random last layer distorts
+    features that are good already (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features"): `prepare` fits
+    the last layer alone to the features of the training pictures, and then, if there are epochs, all layers learn,
+    those before the last at a lower rate (Howard and Ruder 2018).
+    """
+
+    is_adapted = False
+    """Whether the training begins with features that were learned before."""
+    is_fine_tuned = False
+    """Whether all layers of an adapted network learned, so that its last layer alone says nothing of its answers."""
+    logit_scale = 1.0
+    """What the outputs of the last layer are divided by."""
+    _adapts_body = False
+    _head_fit: HeadFit | None = None
+    _fitted_features: Tensor | None = None
 
     @property
     def head_name(self) -> str:
         """Name of the last layer with weights."""
         return "linear"
+
+    @property
+    def head(self) -> nn.Linear | nn.Conv2d:
+        """The last layer with weights: a linear one, or a 1 x 1 convolution in squeezenet."""
+        head: Any = self.get_submodule(self.head_name)
+        return head  # type: ignore[no-any-return]
 
     @abstractmethod
     def features(self, images: Tensor) -> Features:
@@ -53,3 +88,115 @@ class ImageNetwork(nn.Module, ABC):
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, K)."""
         return self.features(images).logits
+
+    def for_inference(self) -> ImageNetwork:
+        """Return a network with the same answers that may be faster and cannot be trained."""
+        return self
+
+    # Transfer learning
+
+    def adapt(self, weights: Mapping[str, Tensor] | None) -> None:
+        """Begin with these weights, and train as it suits them.
+
+        Args:
+            weights: of the same network with any number of labels; None where a training is resumed from a state that
+                has them.
+
+        Raises:
+            DataError: they are those of another network, or some are missing.
+        """
+        if weights is not None:
+            self._load_body(weights)
+        self.is_adapted = True
+
+    def _load_body(self, weights: Mapping[str, Tensor]) -> None:
+        body = OrderedDict(
+            (key, value.float() if value.is_floating_point() else value) for key, value in weights.items()
+        )
+        body = OrderedDict((key, value) for key, value in body.items() if not key.startswith(f"{self.head_name}."))
+        name = type(self).__name__
+        try:
+            missing, unknown = self.load_state_dict(body, strict=False)
+        except RuntimeError as error:
+            raise DataError("weights_mismatch", name=name, reason=str(error).splitlines()[-1].strip()) from error
+        missing = [key for key in missing if not key.startswith(f"{self.head_name}.")]
+        if missing or unknown:
+            counts = {"missing": len(missing), "unknown": len(unknown)}
+            raise DataError("weights_incomplete", name=name, example=(missing + unknown)[0], **counts)
+
+    def prepare(self, batches: Batches) -> None:
+        """Fit the last layer of an adapted network to the features of all training pictures and their mirror images.
+
+        Whether pictures are mirrored is up to the batches.
+        """
+        if not self.is_adapted:
+            return
+        self._adapts_body = batches.num_examples >= MANY_EXAMPLES
+        views = [self._pooled_features(batches)]
+        if getattr(batches, "mirrors", False) and not self._adapts_body:  # many pictures gain nothing by it
+            views.append(self._pooled_features(batches, mirrored=True))
+        label_ids = torch.cat([ids for _, ids in batches.epoch()]).to(views[0].device)
+        self._head_fit = fit_head(self.head, torch.stack(views), label_ids)
+        self._fitted_features = views[0]
+        with torch.no_grad():
+            for parameter in self.head.parameters():
+                parameter.mul_(self.logit_scale)
+
+    def out_of_fold(self) -> tuple[Tensor, Tensor] | None:
+        """Return logits (M, K) of M training pictures from folds of the last layer without them, and label ids (M,)."""
+        if self._head_fit is None or self.is_fine_tuned:
+            return None
+        return self._head_fit.logits, self._head_fit.label_ids
+
+    def fitted_features(self) -> Tensor | None:
+        """Return the features (N, D) that the last layer was fitted to; None if there are none, or they changed."""
+        return None if self.is_fine_tuned else self._fitted_features
+
+    @torch.no_grad()
+    def _pooled_features(self, batches: Batches, *, mirrored: bool = False) -> Tensor:
+        """Return the inputs of the last layer, averaged over places, (N, D)."""
+        network = self.eval().for_inference()
+        return torch.cat([pooled for _, pooled in _heads(network, batches, mirrored=mirrored)])
+
+    def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
+        """Return groups for the optimizer; biases, norms and other vectors without weight decay."""
+        head_ids = {id(parameter) for parameter in self.head.parameters()}
+        learning = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        body_rate = learning_rate * (BODY_RATE if self.is_adapted and not self._adapts_body else 1.0)
+        groups = []
+        for rate, part in (
+            (body_rate, [p for p in learning if id(p) not in head_ids]),
+            (learning_rate, [p for p in learning if id(p) in head_ids]),
+        ):
+            groups.append({"params": [p for p in part if p.ndim > 1], "lr": rate, "weight_decay": weight_decay})
+            groups.append({"params": [p for p in part if p.ndim <= 1], "lr": rate, "weight_decay": 0.0})
+        return groups
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode as in any module; the batch norms of an adapted network stay in evaluation mode.
+
+        The statistics that they came with are better than those of a few pictures, and no worse than those of many.
+        """
+        super().train(mode)
+        if self.is_adapted:
+            for layer in self.modules():
+                if isinstance(layer, _BatchNorm):
+                    layer.eval()
+        return self
+
+
+def _heads(network: ImageNetwork, batches: Batches, *, mirrored: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
+    """Iterate over logits and inputs of the last layer, averaged over places, of all batches."""
+    seen: list[Tensor] = []
+    device = next(network.parameters()).device
+    hook = network.head.register_forward_pre_hook(lambda _, inputs: seen.append(_pool(inputs[0])))
+    try:
+        for (images,), _ in batches.epoch():
+            logits = network(images.flip(3).to(device) if mirrored else images.to(device))
+            yield logits, seen.pop()
+    finally:
+        hook.remove()
+
+
+def _pool(features: Tensor) -> Tensor:
+    return features.mean(dim=(2, 3)) if features.ndim == 4 else features

@@ -18,23 +18,42 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pyclassify.dataset import calibration_positions
 from pyclassify.dedup import Duplicates, Selection, selected
 from pyclassify.device import fast_dtype
 from pyclassify.errors import ConfigError
 from pyclassify.image import explain, networks, ood
 from pyclassify.image.explain import ImageExplanation
 from pyclassify.image.features import ImageNetwork
-from pyclassify.image.ood import ImageOod
 from pyclassify.image.transform import ImageTransform, upright_size
 from pyclassify.locales import Message
 from pyclassify.manifest import Network, Ood
-from pyclassify.modality import BaselineAnswers, Corpus, Modality, OnStep, SelfTestSource, Task
-from pyclassify.training.config import IMAGE_DATASETS, IMAGE_NETWORKS, IMAGE_SIZES_PX, FitConfig, ImageConfig
+from pyclassify.modality import (
+    BaselineAnswers,
+    Corpus,
+    LoadStart,
+    Modality,
+    OnStep,
+    OodDetector,
+    SelfTestSource,
+    Start,
+    Task,
+)
+from pyclassify.training.config import (
+    AUTO,
+    FEW_EXAMPLES,
+    IMAGE_DATASETS,
+    IMAGE_NETWORKS,
+    IMAGE_SIZES_PX,
+    PHOTO_SIDE_PX,
+    FitConfig,
+    ImageConfig,
+)
 
 if TYPE_CHECKING:  # what only a training needs imports torchvision, which takes more than a second
     from pydantic import JsonValue
 
-    from pyclassify.dataset import Examples
+    from pyclassify.dataset import Examples, Splits
     from pyclassify.image.data import Decoded
 
 DATASETS: Final = Path("data")
@@ -43,6 +62,17 @@ DATASETS: Final = Path("data")
 TUTORIAL_NETWORK: Final = "simple_cnn"
 """The network of the tutorial that the project began with. It is trained as there: pictures are stretched, and neither
 augmented nor oversampled."""
+
+IMAGENET: Final = Path(__file__).parents[2] / "checkpoints" / "imagenet"
+"""The checkpoint that photos begin with: features of a thousand kinds of things."""
+
+SMALL_SIZE_PX: Final = 128
+"""Size that pictures below PHOTO_SIDE_PX are enlarged to for features of photos."""
+
+MIN_COMPARED: Final = 100
+"""Fewer validation pictures cannot show that fine-tuning is better than the last layer alone."""
+
+TRAINED_FROM_NOTHING: Final = ("whitened_convnet", "small_convnet", "simple_cnn")
 
 HALF: Final = (0.5, 0.5, 0.5)
 MEAN: Final = (0.485, 0.456, 0.406)
@@ -65,19 +95,37 @@ _ON_ITS_SIDE: Final = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What a training begins with.
+
+    Args:
+        name: of the network.
+        network: with its first weights.
+        transform: that it reads pictures with.
+        source: where trained weights came from: a checkpoint's name, "default" for torchvision's, or a path; empty for
+            none.
+        remarks: sentences on it.
+    """
+
+    name: str
+    network: ImageNetwork
+    transform: ImageTransform
+    source: str = ""
+    remarks: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadImages:
     """Decoded pictures of a corpus, and what was chosen before they were decoded.
 
     Args:
         parts: for train, validation and test.
-        transform: that they were decoded with.
-        network: made before the pictures are decoded, which takes long: weights or sizes that do not fit are refused at
-            once. None where nothing will be trained.
+        beginning: chosen before the pictures are decoded, which takes long: weights or sizes that do not fit are
+            refused at once. None where nothing will be trained.
     """
 
     parts: tuple[Decoded, Decoded, Decoded]
-    transform: ImageTransform
-    network: ImageNetwork | None = None
+    beginning: Beginning | None = None
 
 
 class ImageModality(Modality):
@@ -98,9 +146,13 @@ class ImageModality(Modality):
         arguments: dict[str, Any] = dict(settings.arguments)
         return networks.build(settings.name, num_labels=num_labels, **arguments)
 
-    def load_ood(self, network: nn.Module, settings: Ood, tensors: Mapping[str, Tensor]) -> ImageOod:
+    def for_inference(self, network: nn.Module) -> nn.Module:
+        """Fold what can be folded."""
+        return network.for_inference() if isinstance(network, ImageNetwork) else network
+
+    def load_ood(self, network: nn.Module, settings: Ood, tensors: Mapping[str, Tensor]) -> OodDetector:
         """Make the OOD detector of a checkpoint. Raises ValueError if the parts do not fit together."""
-        return ImageOod(network, settings, tensors)
+        return ood.load(network, settings, tensors)
 
     def explain(
         self,
@@ -169,21 +221,31 @@ class ImageModality(Modality):
 
     def check(self, config: ImageConfig) -> None:
         """Refuse options that cannot work, before any data is read. Raises ConfigError."""
+        if config.start not in (None, "none") and config.network not in (AUTO, *IMAGE_NETWORKS):
+            raise ConfigError("start_or_weights", network=config.network)
         choices = {"size_px": IMAGE_SIZES_PX, "dataset": IMAGE_DATASETS}
         for option, known in choices.items():
             value = getattr(config, option)
             if value is not None and value not in known:
                 raise ConfigError("option_unknown", option=option, known=list(map(str, known)), value=repr(value))
-        networks.check_name(config.network)
-        if config.network not in IMAGE_NETWORKS:
+        if config.network != AUTO:
+            networks.check_name(config.network)
+        if config.network not in (AUTO, *IMAGE_NETWORKS):
             from pyclassify.image import pretrained
 
             pretrained.preset(config.network, config.size_px)
         elif config.weights is not None:
             raise ConfigError("weights_need_torchvision", network=config.network)
 
-    def read(self, config: ImageConfig, *, inspect_only: bool = False, on_step: OnStep | None = None) -> Corpus[Path]:
-        """Locate, download if asked for, split and decode the data. Raises DataError or ConfigError."""
+    def read(
+        self,
+        config: ImageConfig,
+        *,
+        inspect_only: bool = False,
+        on_step: OnStep | None = None,
+        load_start: LoadStart | None = None,
+    ) -> Corpus[Path]:
+        """Locate, download if asked for, split and decode the data; see `Modality.read` for errors."""
         from pyclassify.image import data, dedup
 
         if config.dataset is not None:
@@ -196,12 +258,12 @@ class ImageModality(Modality):
         fractions = {"validation_fraction": config.validation_fraction, "test_fraction": config.test_fraction}
         splits = data.read_splits(root, **fractions, seed=config.seed)
         splits = replace(splits, name=config.data_name or splits.name)
-        network = None
+        begin = None
         if inspect_only:
             transform = ImageTransform(size_px=dedup.SIDE_PX)
         else:
-            transform = _make_transform(config, splits.train)
-            network = _make_network(config, len(splits.labels), transform.size_px)
+            begin = _choose_beginning(config, splits, load_start)
+            transform = begin.transform
 
         before, total = 0, sum(map(len, splits.parts.values()))
 
@@ -223,7 +285,7 @@ class ImageModality(Modality):
             skipped=(*splits.skipped, *unreadable),
         )
         data.check_readable(splits, unreadable)
-        decoded = ReadImages(parts=(train, validation, test), transform=transform, network=network)
+        decoded = ReadImages(parts=(train, validation, test), beginning=begin)
         return Corpus(splits=splits, root=root, decoded=decoded)
 
     def find_duplicates(self, corpus: Corpus[Path], *, on_step: OnStep | None = None) -> Duplicates:
@@ -258,38 +320,59 @@ class ImageModality(Modality):
         """Return the folder and file of a picture."""
         return "/".join(item.parts[-2:])
 
-    def prepare(self, config: ImageConfig, corpus: Corpus[Path], device: torch.device) -> Task:
+    def cross_validates(self, config: ImageConfig, corpus: Corpus[Path]) -> bool:
+        """Return whether only a last layer is fitted, unless epochs are asked for."""
+        begin = corpus.decoded.beginning
+        return begin is not None and begin.network.is_adapted and config.epochs is None and config.minutes is None
+
+    def prepare(
+        self, config: ImageConfig, corpus: Corpus[Path], device: torch.device, *, on_step: OnStep | None = None
+    ) -> Task:
         """Choose settings for the data and make the batches; the network was made when the data was read."""
         from pyclassify.image import data
 
-        transform, network = corpus.decoded.transform, corpus.decoded.network
-        num_examples = len(corpus.splits.train)
-        fit = _fit_config(config, num_examples, transform.size_px, device)
+        begin: Beginning = corpus.decoded.beginning
+        transform, num_examples = begin.transform, len(corpus.splits.train)
         train, validation, test = corpus.decoded.parts
+        choosing, calibrating = validation, None
+        if halves := calibration_positions(validation.examples, seed=config.seed):
+            choosing, calibrating = validation.take(halves[0]), validation.take(halves[1])
+        fit = _fit_config(config, begin, num_examples, len(validation.examples), device)
         batches = partial(data.ImageBatches, transform=transform, batch_size=fit.batch_size, device=device)
-        if config.network == TUTORIAL_NETWORK:
+        if begin.name == TUTORIAL_NETWORK and not begin.network.is_adapted:
             train_batches = batches(train)
         else:
             augmentation = data.choose_augmentation(
-                transform.size_px, num_examples=num_examples, epochs=fit.epochs, mirror=config.mirror
+                transform.size_px,
+                num_examples=num_examples,
+                epochs=fit.epochs,
+                mirror=config.mirror,
+                is_adapted=begin.network.is_adapted,
             )
             train_batches = batches(train, augmentation=augmentation, oversample=True)
         return Task(
-            network=network.to(memory_format=torch.channels_last),
-            settings=Network(name=config.network, arguments={"size_px": transform.size_px}),
+            network=begin.network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+            settings=Network(name=begin.name, arguments={"size_px": transform.size_px}),
             transform=transform,
             train=train_batches,
-            validation=batches(validation),
+            validation=batches(choosing),
+            calibration=batches(calibrating) if calibrating is not None else None,
             test=batches(test),
             fit=fit,
-            variant=_variant(config),
-            remarks=_remarks(config, is_oversampled=train_batches.is_oversampled),
+            variant=_variant(config, begin),
+            remarks=_remarks(config, begin, is_oversampled=train_batches.is_oversampled),
         )
 
     def fit_ood(self, network: nn.Module, task: Task) -> tuple[Ood, dict[str, Tensor]]:
-        """Fit the OOD detector: statistics of maps on training data, scales and threshold on validation data."""
+        """Fit the OOD detector on training data, its scales and threshold on data that chose nothing, if there is some.
+
+        A network with features of many kinds of things compares pictures by them; others look at surfaces, too.
+        """
         assert isinstance(network, ImageNetwork)
-        return ood.fit(network, task.train, task.validation)
+        held_out = task.calibration or task.validation
+        if network.is_adapted:
+            return ood.fit_neighbours(network, task.train, held_out)
+        return ood.fit(network, task.train, held_out)
 
     def fit_baseline(self, corpus: Corpus[Path], task: Task) -> BaselineAnswers:
         """Train a logistic regression on small versions of the same pictures and answer the test data."""
@@ -328,72 +411,130 @@ def _draw() -> Image.Image:
     return image
 
 
-def _weights_source(config: ImageConfig) -> str:
-    """Return where the network's first weights come from: "default", "none" or a path."""
-    return "none" if config.network in IMAGE_NETWORKS else config.weights or "default"
+def _choose_beginning(config: ImageConfig, splits: Splits[Path], load_start: LoadStart | None) -> Beginning:
+    """Choose network, transform and first weights by the options and the pictures.
+
+    Raises:
+        ConfigError, DataError: something does not fit.
+        CheckpointError: the checkpoint to begin with cannot be loaded.
+    """
+    source = _start_source(config, splits.train)
+    if source is not None and load_start is not None:
+        return _from_checkpoint(config, load_start(str(source)), splits)
+    name = IMAGE_NETWORKS[0] if config.network == AUTO else config.network
+    transform = _make_transform(config, name, splits.train)
+    weights: Mapping[str, Tensor] | None = None
+    remarks: tuple[Message, ...] = ()
+    origin = "" if name in IMAGE_NETWORKS or config.weights == "none" else config.weights or "default"
+    if origin:
+        from pyclassify.image import pretrained
+
+        remarks = (pretrained.origin(name, origin),)
+        weights = None if _has_own_weights(config) else pretrained.read_weights(name, origin)
+    network = _build(config, name, transform, splits)
+    if origin:
+        network.adapt(weights)
+    return Beginning(name=name, network=network, transform=transform, source=origin, remarks=remarks)
 
 
-def _make_transform(config: ImageConfig, examples: Examples[Path]) -> ImageTransform:
-    if config.network == TUTORIAL_NETWORK:
+def _start_source(config: ImageConfig, examples: Examples[Path]) -> str | Path | None:
+    """Return the checkpoint to begin with; None for a beginning from nothing."""
+    if config.start is not None:
+        return None if config.start == "none" else config.start
+    if config.network != AUTO or not IMAGENET.is_dir():
+        return None
+    from pyclassify.image.data import median_side_px
+
+    is_photo = median_side_px(examples) >= PHOTO_SIDE_PX
+    return IMAGENET if is_photo or len(examples) < FEW_EXAMPLES else None
+
+
+def _from_checkpoint(config: ImageConfig, start: Start, splits: Splits[Path]) -> Beginning:
+    """Begin with the network of a checkpoint, all but its last layer."""
+    manifest, before = start.manifest, start.transform
+    if manifest.kind != ImageModality.kind or not isinstance(before, ImageTransform):
+        raise ConfigError("start_of_other_kind", name=start.name, kind=manifest.kind)
+    if config.network not in (AUTO, manifest.network.name):
+        raise ConfigError("start_of_other_network", name=start.name, network=manifest.network.name)
+    transform = _adapted_transform(config, before, splits.train)
+    network = _build(config, manifest.network.name, transform, splits)
+    network.adapt(None if _has_own_weights(config) else start.network.state_dict())
+    counted = Message("items.image", {"count": len(splits.train) + len(splits.validation)})
+    remarks = [Message("notes.began_with_checkpoint", {"name": start.name, "counted": counted})]
+    if manifest.training is not None and manifest.training.origin:
+        remarks.append(Message("notes.origin_of_start", {"name": start.name, "origin": manifest.training.origin}))
+    return Beginning(
+        name=manifest.network.name, network=network, transform=transform, source=start.name, remarks=tuple(remarks)
+    )
+
+
+def _adapted_transform(config: ImageConfig, before: ImageTransform, examples: Examples[Path]) -> ImageTransform:
+    """Return the transform of a start, at the size that is asked for or that suits small pictures."""
+    from pyclassify.image.data import median_side_px
+
+    size_px = config.size_px
+    if size_px is None and median_side_px(examples) < PHOTO_SIDE_PX and before.size_px > SMALL_SIZE_PX:
+        size_px = SMALL_SIZE_PX
+    if size_px is None or size_px == before.size_px:
+        return before
+    return replace(before, size_px=size_px, crop=1.0)  # small pictures have no margin to spare
+
+
+def _has_own_weights(config: ImageConfig) -> bool:
+    return config.resume or config.measure_only
+
+
+def _build(config: ImageConfig, name: str, transform: ImageTransform, splits: Splits[Path]) -> ImageNetwork:
+    torch.manual_seed(config.seed)
+    network = networks.build(name, num_labels=len(splits.labels), size_px=transform.size_px)
+    if config.size_px is not None:
+        networks.check_size(network, transform.size_px)
+    return network
+
+
+def _make_transform(config: ImageConfig, name: str, examples: Examples[Path]) -> ImageTransform:
+    if name == TUTORIAL_NETWORK:
         return ImageTransform(size_px=config.size_px or 32, mean=HALF, std=HALF, fit="stretch")
-    if config.network not in IMAGE_NETWORKS:
+    if name not in IMAGE_NETWORKS:
         from pyclassify.image.pretrained import preset
 
-        return preset(config.network, config.size_px)
+        return preset(name, config.size_px)
     from pyclassify.image.data import choose_size_px
 
     return ImageTransform(size_px=config.size_px or choose_size_px(examples), mean=MEAN, std=STD)
 
 
-def _make_network(config: ImageConfig, num_labels: int, size_px: int) -> ImageNetwork:
-    """Make the network with its first weights. Raises ConfigError or DataError if something does not fit."""
-    source, weights = _weights_source(config), None
-    if source != "none" and not (config.resume or config.measure_only):  # those bring weights of their own
-        from pyclassify.image.pretrained import read_weights
-
-        weights = read_weights(config.network, source)
-    torch.manual_seed(config.seed)
-    network = networks.build(config.network, num_labels=num_labels, size_px=size_px)
-    if config.size_px is not None:
-        networks.check_size(network, size_px)
-    if source != "none":
-        from pyclassify.image.pretrained import Pretrained
-
-        assert isinstance(network, Pretrained)
-        network.adapt(weights)
-    return network
-
-
-def _fit_config(config: ImageConfig, num_examples: int, size_px: int, device: torch.device) -> FitConfig:
+def _fit_config(
+    config: ImageConfig, begin: Beginning, num_examples: int, num_validation: int, device: torch.device
+) -> FitConfig:
     """Return the defaults of the network with the options that were given."""
-    if config.network in IMAGE_NETWORKS:
-        settings = networks.fit_defaults(config.network, num_examples=num_examples)
+    if begin.name in TRAINED_FROM_NOTHING and not begin.network.is_adapted:
+        settings = networks.fit_defaults(begin.name, num_examples=num_examples)
     else:
         from pyclassify.image import pretrained
 
-        is_adapted = _weights_source(config) != "none"
-        settings = pretrained.fit_defaults(num_examples=num_examples, size_px=size_px, is_adapted=is_adapted)
+        settings = pretrained.fit_defaults(
+            num_examples=num_examples, size_px=begin.transform.size_px, is_adapted=begin.network.is_adapted
+        )
+        if begin.network.is_adapted and num_validation < MIN_COMPARED:
+            settings["epochs"] = 0
     for name in ("epochs", "minutes", "batch_size", "learning_rate", "patience"):
         if getattr(config, name) is not None:
             settings[name] = getattr(config, name)
+    if config.minutes is not None:
+        settings["epochs"] = max(1, settings["epochs"])
     precision = str(fast_dtype(device)).removeprefix("torch.") if config.precision == "auto" else config.precision
     return FitConfig(**settings, seed=config.seed, precision=precision, compile=config.compile)
 
 
-def _variant(config: ImageConfig) -> dict[str, Any]:
-    source = _weights_source(config)
+def _variant(config: ImageConfig, begin: Beginning) -> dict[str, Any]:
     mirror = {} if config.mirror else {"mirror": False}
-    return mirror if source == "none" else {**mirror, "weights": source}
+    return {**mirror, "weights": begin.source} if begin.source else mirror
 
 
-def _remarks(config: ImageConfig, *, is_oversampled: bool) -> tuple[str, ...]:
+def _remarks(config: ImageConfig, begin: Beginning, *, is_oversampled: bool) -> tuple[str, ...]:
     """Return sentences on the training that whoever starts it and whoever reads the card should know."""
-    remarks = []
-    source = _weights_source(config)
-    if source != "none":
-        from pyclassify.image.pretrained import origin
-
-        remarks.append(origin(config.network, source))
+    remarks = list(begin.remarks)
     if is_oversampled:
         remarks.append(Message("notes.rare_labels_oversampled"))
     return tuple(remark.text() for remark in remarks)

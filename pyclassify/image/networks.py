@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import math
 import warnings
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pyclassify.dataset import Batches, printable
 from pyclassify.errors import ConfigError
-from pyclassify.image.features import Features, ImageNetwork
+from pyclassify.image.features import Extractor, Features, ImageNetwork
 from pyclassify.training.config import IMAGE_NETWORKS
 
 SMALL_LOGIT_SCALE: Final = 8.0
@@ -34,6 +38,13 @@ MIN_STEPS: Final = 1200
 
 MANY_EXAMPLES: Final = 20_000
 """Training data beyond this size gets more label smoothing."""
+
+LITE_STEM, LITE_FEATURES = 32, 1280
+LITE_STAGES: Final = (
+    *((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3)),
+    *((6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3)),
+)
+"""Stages of EfficientNet: expansion, maps, blocks, stride of the first block, kernel."""
 
 BASELINE_SIDE_PX: Final = 16
 BASELINE_SAMPLES: Final = 50_000
@@ -74,6 +85,8 @@ class SmallConvNet(ImageNetwork):
         widths: maps of the three stages.
     """
 
+    logit_scale = SMALL_LOGIT_SCALE
+
     def __init__(self, *, num_labels: int, size_px: int = 32, widths: tuple[int, int, int] = (64, 256, 256)) -> None:
         super().__init__()
         self.stem = _stem(max(1, size_px // 32), 32)
@@ -89,7 +102,7 @@ class SmallConvNet(ImageNetwork):
         for number, stage in enumerate(self.stages):
             x = stage(x, f"stages.{number}", maps)
         pooled = x.amax(dim=(2, 3))
-        return Features(self.linear(pooled) / SMALL_LOGIT_SCALE, pooled, maps)
+        return Features(self.linear(pooled) / self.logit_scale, pooled, maps)
 
 
 def _stem(stride: int, width: int) -> nn.Sequential:
@@ -149,6 +162,8 @@ class WhitenedConvNet(ImageNetwork):
         widths: maps of the three stages.
     """
 
+    logit_scale = WHITENED_LOGIT_SCALE
+
     def __init__(self, *, num_labels: int, size_px: int = 32, widths: tuple[int, int, int] = (64, 256, 256)) -> None:
         super().__init__()
         self.patches = _Patches(max(1, size_px // 32))
@@ -158,6 +173,9 @@ class WhitenedConvNet(ImageNetwork):
 
     def prepare(self, batches: Batches) -> None:
         """Compute the first layer from pictures spread over all training data, before the first epoch."""
+        if self.is_adapted:
+            super().prepare(batches)
+            return
         share = WHITENING_SAMPLES / max(batches.num_examples, WHITENING_SAMPLES)
         device = next(self.parameters()).device
         samples = [images[: max(1, round(share * len(images)))] for (images,), _ in batches.epoch()]
@@ -165,6 +183,8 @@ class WhitenedConvNet(ImageNetwork):
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """Return filters, biases and the last layer with their own rates; computed and fixed weights are left out."""
+        if self.is_adapted:
+            return super().parameter_groups(learning_rate, weight_decay)
         layers = list(self.stages.modules())
         filters = [layer.weight for layer in layers if isinstance(layer, nn.Conv2d)]
         biases = [layer.bias for layer in layers if isinstance(layer, nn.BatchNorm2d)]
@@ -183,7 +203,7 @@ class WhitenedConvNet(ImageNetwork):
         for number, stage in enumerate(self.stages):
             x = stage(x, f"stages.{number}", maps)
         pooled = x.amax(dim=(2, 3))
-        return Features(self.linear(pooled) / WHITENED_LOGIT_SCALE, pooled, maps)
+        return Features(self.linear(pooled) / self.logit_scale, pooled, maps)
 
 
 class _Patches(nn.Module):
@@ -243,9 +263,151 @@ def _gainless_norm(width: int) -> nn.BatchNorm2d:
     return norm
 
 
-_NETWORKS: Final[dict[str, type[ImageNetwork]]] = dict(
-    zip(IMAGE_NETWORKS, (WhitenedConvNet, SmallConvNet, SimpleCnn), strict=True)
-)
+class EfficientNetLite(ImageNetwork):
+    """A stem, seven stages of inverted residual blocks, a 1x1 convolution to 1280 maps, their means, a linear layer.
+
+    Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", in the variants for
+    small processors: ReLU6, no squeeze-and-excitation, and a stem and head of the same width at every scale. Padding is
+    TensorFlow's, which the published weights were trained with.
+
+    Args:
+        num_labels: K.
+        size_px: height and width of the pictures; any size works.
+        width: factor of the number of maps.
+        depth: factor of the number of blocks.
+        dropout: share of the means that are set to zero in training.
+    """
+
+    def __init__(
+        self, *, num_labels: int, size_px: int = 224, width: float = 1.0, depth: float = 1.0, dropout: float = 0.2
+    ) -> None:
+        super().__init__()
+        del size_px
+        self.stem = _lite_convolution(3, LITE_STEM, kernel=3, stride=2, group=1)
+        blocks: list[nn.Module] = []
+        inputs = LITE_STEM
+        for number, (expansion, outputs, repeats, stride, kernel) in enumerate(LITE_STAGES):
+            outputs = _rounded_width(outputs * width)
+            is_scaled = 0 < number < len(LITE_STAGES) - 1
+            for repeat in range(math.ceil(repeats * depth) if is_scaled else repeats):
+                blocks.append(
+                    _InvertedResidual(inputs, outputs, expansion, kernel=kernel, stride=1 if repeat else stride)
+                )
+                inputs = outputs
+        self.blocks = nn.ModuleList(blocks)
+        self.last = _lite_convolution(inputs, LITE_FEATURES, kernel=1, stride=1, group=1)
+        self.dropout = dropout
+        self.linear = nn.Linear(LITE_FEATURES, num_labels)
+
+    def features(self, images: Tensor) -> Features:
+        """Run the network on (N, 3, H, W)."""
+        return self._features(images, None)
+
+    def extractor(self, layers: Collection[str] | None = None) -> Extractor:
+        """Return a function like `features` that keeps the named maps alone: all of a batch are gigabytes."""
+        return partial(self._features, layers=layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (N, K)."""
+        return self._features(images, ()).logits
+
+    def _features(self, images: Tensor, layers: Collection[str] | None) -> Features:
+        maps: dict[str, Tensor] = {}
+
+        def run(layer: nn.Sequential, x: Tensor, name: str) -> Tensor:
+            normed = layer[2](layer[1](layer[0](x)))  # where batch norms are folded, there is nothing before them
+            if layers is None or name in layers:
+                maps[name] = normed
+            result: Tensor = layer[3](normed)
+            return result
+
+        x = run(self.stem, images, "stem.1")
+        for number, block in enumerate(self.blocks):
+            before = x
+            for name, layer in block.named_children():
+                x = run(layer, x, f"blocks.{number}.{name}.1")  # type: ignore[arg-type]
+            if block.has_shortcut:
+                x = x + before
+        pooled = run(self.last, x, "last.1").mean(dim=(2, 3))
+        logits: Tensor = self.linear(functional.dropout(pooled, self.dropout, self.training))
+        return Features(logits, pooled, maps)
+
+    def for_inference(self) -> ImageNetwork:
+        """Return a copy whose batch norms are folded into the convolutions before them."""
+        folded = copy.deepcopy(self).eval()
+        for layer in folded.modules():
+            if isinstance(layer, nn.Sequential) and isinstance(layer[2], nn.BatchNorm2d):
+                layer[1] = fuse_conv_bn_eval(layer[1], layer[2])  # type: ignore[type-var]
+                layer[2] = nn.Identity()
+        return folded.requires_grad_(False)
+
+
+class _InvertedResidual(nn.Module):
+    """More maps, a convolution of each by itself, fewer maps; and the input added where the shape is the same."""
+
+    def __init__(self, inputs: int, outputs: int, expansion: int, *, kernel: int, stride: int) -> None:
+        super().__init__()
+        inner = inputs * expansion
+        if expansion > 1:
+            self.expand = _lite_convolution(inputs, inner, kernel=1, stride=1, group=1)
+        self.spread = _lite_convolution(inner, inner, kernel=kernel, stride=stride, group=inner)
+        self.project = _lite_convolution(inner, outputs, kernel=1, stride=1, group=1, is_linear=True)
+        self.has_shortcut = stride == 1 and inputs == outputs
+
+
+def _lite_convolution(
+    inputs: int, outputs: int, *, kernel: int, stride: int, group: int, is_linear: bool = False
+) -> nn.Sequential:
+    """Return padding, convolution, batch norm and activation."""
+    padding = 0 if stride > 1 else kernel // 2
+    return nn.Sequential(
+        _SamePadding(kernel, stride) if stride > 1 else nn.Identity(),
+        (_Depthwise if group > 1 else nn.Conv2d)(
+            inputs, outputs, kernel, stride=stride, padding=padding, groups=group, bias=False
+        ),
+        nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01),
+        nn.Identity() if is_linear else nn.ReLU6(),
+    )
+
+
+class _Depthwise(nn.Conv2d):
+    """A convolution of each map by itself; in float32 on a CPU, where bfloat16 takes several times as long."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return super().forward(input)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(input.float())
+
+
+class _SamePadding(nn.Module):
+    """TensorFlow's padding for strides: as much as the last window needs, the odd row and column at the end."""
+
+    def __init__(self, kernel: int, stride: int) -> None:
+        super().__init__()
+        self._kernel, self._stride = kernel, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        pads: list[int] = []
+        for side in (x.shape[3], x.shape[2]):
+            total = max(0, (-(-side // self._stride) - 1) * self._stride + self._kernel - side)
+            pads += [total // 2, total - total // 2]
+        return functional.pad(x, pads)
+
+
+def _rounded_width(width: float) -> int:
+    """Round to a multiple of 8, by less than a tenth downwards."""
+    rounded = max(8, int(width + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * width else rounded
+
+
+_NETWORKS: Final[dict[str, Callable[..., ImageNetwork]]] = {
+    "whitened_convnet": WhitenedConvNet,
+    "small_convnet": SmallConvNet,
+    "simple_cnn": SimpleCnn,
+    "efficientnet_lite0": EfficientNetLite,
+    "efficientnet_lite2": partial(EfficientNetLite, width=1.1, depth=1.2, dropout=0.3),
+}
 
 
 def check_name(name: str) -> None:

@@ -5,19 +5,24 @@ where nothing familiar is in the picture. The others are of the surface: at a fe
 the spread of each map, and how far these are from those of training pictures (Mahalanobis distance, as in Lee et al.
 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples"); too near, as for an even colour, is as
 unusual as too far. For noise, flat colours and pages of text they tell more than the network's answer.
+
+A network that began with features of many kinds of things sees the difference itself: there, the one view is how far
+the nearest training pictures are in its features (Sun et al. 2022, "Out-of-Distribution Detection with Deep Nearest
+Neighbors").
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pyclassify.dataset import Batches
-from pyclassify.image.features import ImageNetwork
+from pyclassify.image.features import Extractor, ImageNetwork
 from pyclassify.manifest import Ood, Section
 from pyclassify.ood import Scale, View, checked_tensor, device_of, energy, fit_scale
 
@@ -29,6 +34,17 @@ DIRECTIONS: Final = 32
 
 MAX_STATISTICS: Final = 2048
 """Most statistics of a layer; of more, neighbours are averaged, so that the tensors of a network stay below 600 kB."""
+
+NEIGHBOURS: Final = 3
+"""The third nearest training picture says more than the nearest, which may be an odd one."""
+
+FEW_SAMPLES: Final = 24
+"""Of fewer training pictures the nearest is taken: there may be no third of the same kind."""
+
+BANK_SAMPLES: Final = 1_500
+MIN_HELD_OUT: Final = 100
+
+_NEIGHBOUR_VIEWS: Final = (View(name="neighbours", is_surface=False),)
 
 TRAINING_SAMPLES: Final = 5_000
 VALIDATION_SAMPLES: Final = 10_000
@@ -44,6 +60,25 @@ class Settings(Section):
 
     layers: list[str]
     head: str
+
+
+class NeighbourSettings(Section):
+    """Settings of the detector by neighbours in the manifest.
+
+    Args:
+        neighbours: the distance is that of the neighbour with this number, from 1.
+        head: name of the last layer.
+    """
+
+    neighbours: Annotated[int, Field(ge=1)]
+    head: str
+
+
+def load(network: nn.Module, settings: Ood, tensors: Mapping[str, Tensor]) -> ImageOod | NeighbourOod:
+    """Make the detector that the settings are of. Raises ValueError if the parts do not fit together."""
+    if "neighbours" in settings.settings:
+        return NeighbourOod(network, settings, tensors)
+    return ImageOod(network, settings, tensors)
 
 
 class ImageOod:
@@ -83,6 +118,108 @@ class ImageOod:
         """Return logits (N, K) and the surprise of each view (N, V) of pictures (N, 3, H, W)."""
         logits, values = self._measures(*inputs)
         return logits, torch.tensor(self._scale.surprises(values.tolist()))
+
+
+class NeighbourOod:
+    """Answers, and scores how far each picture is from its nearest training pictures; see `modality.OodDetector`.
+
+    Any number of threads may use it at once.
+
+    Args:
+        network: the one that `fit_neighbours` was given, in evaluation mode.
+        settings: from `fit_neighbours`.
+        tensors: from `fit_neighbours`.
+
+    Raises:
+        ValueError: the parts do not fit together.
+    """
+
+    def __init__(self, network: nn.Module, settings: Ood, tensors: Mapping[str, Tensor]) -> None:
+        if not isinstance(network, ImageNetwork):
+            raise ValueError(f"a {type(network).__name__} is not a network for pictures")
+        own = NeighbourSettings.model_validate(settings.settings)
+        bank = tensors.get("bank")
+        if bank is None or bank.ndim != 2 or not len(bank) or bank.dtype != torch.int8:
+            raise ValueError("the features of training pictures are missing")
+        self._extract = network.extractor(())
+        self._bank = functional.normalize(bank.to(device_of(network)).float(), dim=1)
+        self._neighbours = min(own.neighbours, len(bank))
+        self._scale = Scale(settings.threshold, settings.views, tensors, _NEIGHBOUR_VIEWS)
+        self.threshold: float = settings.threshold
+        self.views: Sequence[str] = settings.views
+
+    @torch.inference_mode()
+    def answer(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (N, K) and OOD scores (N,) of pictures (N, 3, H, W)."""
+        logits, distances = self._measure(*inputs)
+        return logits, self._scale(distances.unsqueeze(1).tolist())
+
+    @torch.inference_mode()
+    def surprises(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (N, K) and the surprise of the one view (N, 1) of pictures (N, 3, H, W)."""
+        logits, distances = self._measure(*inputs)
+        return logits, torch.tensor(self._scale.surprises(distances.unsqueeze(1).tolist()))
+
+    def _measure(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features = self._extract(images)
+        pooled = _flat(features.pooled)
+        if pooled.shape[1] != self._bank.shape[1]:
+            raise ValueError(f"a picture has {pooled.shape[1]} features, but training pictures {self._bank.shape[1]}")
+        return features.logits, _distances(pooled, self._bank, self._neighbours)
+
+
+def _flat(pooled: Tensor) -> Tensor:
+    """Average features over places, (N, D)."""
+    return pooled.float().mean(dim=(2, 3)) if pooled.ndim == 4 else pooled.float().flatten(1)
+
+
+def _distances(features: Tensor, bank: Tensor, neighbours: int) -> Tensor:
+    """Return 1 minus the cosine with the last of so many nearest rows of a normalised bank, (N,)."""
+    similarity = functional.normalize(features, dim=1) @ bank.T
+    return 1 - similarity.topk(neighbours, dim=1).values[:, -1]
+
+
+def _bank_features(network: ImageNetwork, extract: Extractor, train: Batches) -> Tensor:
+    """Return the features (N, D) of at most BANK_SAMPLES training pictures, spread over all."""
+    fitted = network.fitted_features()
+    if fitted is not None and len(fitted) == train.num_examples:
+        return fitted[:: -(-len(fitted) // BANK_SAMPLES)].float()
+    return torch.cat([_flat(extract(images).pooled) for images in _samples(train, BANK_SAMPLES, device_of(network))])
+
+
+@torch.inference_mode()
+def fit_neighbours(network: ImageNetwork, train: Batches, held_out: Batches) -> tuple[Ood, dict[str, Tensor]]:
+    """Fit the detector of a network that began with features of many kinds of things.
+
+    Args:
+        network: logits (N, K) = network(images); set to evaluation mode.
+        train: training pictures, of which BANK_SAMPLES are kept as features.
+        held_out: pictures that the network was not trained on, for scale and threshold; with fewer than MIN_HELD_OUT,
+            each training picture is compared with the others instead.
+
+    Returns:
+        Settings and tensors for `NeighbourOod`: a byte per feature, at most 2 MB.
+    """
+    extract = network.eval().for_inference().extractor(())
+    device = device_of(network)
+    features = _bank_features(network, extract, train)
+    stored = (127 * features / features.abs().amax(dim=1, keepdim=True).clamp(min=1e-12)).round().to(torch.int8)
+    bank = functional.normalize(stored.float(), dim=1)
+    neighbours = NEIGHBOURS if len(bank) >= FEW_SAMPLES else 1
+    if held_out.num_examples >= MIN_HELD_OUT:
+        batches = _samples(held_out, VALIDATION_SAMPLES, device)
+        distances = torch.cat([_distances(_flat(extract(images).pooled), bank, neighbours) for images in batches])
+    else:
+        similarity = (functional.normalize(features, dim=1) @ bank.T).fill_diagonal_(-1)
+        distances = 1 - similarity.topk(min(neighbours, len(bank)), dim=1).values[:, -1]
+    threshold, knots = fit_scale(distances.unsqueeze(1).tolist(), _NEIGHBOUR_VIEWS)
+    settings = Ood(
+        threshold=threshold,
+        views=[view.name for view in _NEIGHBOUR_VIEWS],
+        num_examples=len(distances),
+        settings=NeighbourSettings(neighbours=neighbours, head=network.head_name).model_dump(),
+    )
+    return settings, {"bank": stored.cpu().contiguous(), **knots}
 
 
 def fit(network: ImageNetwork, train: Batches, validation: Batches) -> tuple[Ood, dict[str, Tensor]]:

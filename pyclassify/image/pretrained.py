@@ -11,30 +11,22 @@ from functools import cache
 from http.client import HTTPException
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import urlparse
 
 import safetensors.torch
 import torch
 import torchvision
 from torch import Tensor, fx, nn
-from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models import get_model, get_model_weights, list_models
 from torchvision.transforms import InterpolationMode
 
 from pyclassify.dataset import Batches
 from pyclassify.errors import ConfigError, DataError
-from pyclassify.image.data import sampling_weights
 from pyclassify.image.features import Extractor, Features, ImageNetwork
 from pyclassify.image.transform import ImageTransform
 from pyclassify.locales import Message
-
-BODY_RATE: Final = 0.1
-"""Learning rate of all layers before the last, as a share of the last one's."""
-
-HEAD_DECAY: Final = 10.0
-"""Weight decay when the last layer is fitted to features of variance 1; divided by the number of pictures."""
 
 MOMENTUM: Final = 0.1
 """Least share of a batch in the statistics of batch norms. The 0.0003 of mnasnet suits the millions of steps on
@@ -219,12 +211,8 @@ def _first_mismatch(error: Exception) -> str:
 class Pretrained(ImageNetwork):
     """One of torchvision's networks with a last layer for K labels.
 
-    With weights to begin with (`adapt`), training takes two steps, since fine-tuning from a random last layer distorts
-    features that are good already (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features"): `prepare` fits
-    the last layer alone to the features of the training pictures, and then all layers learn, those before the last at a
-    lower rate (Howard and Ruder 2018). Batch norms keep the statistics that they came with: those of a few pictures are
-    worse. Without weights it is trained like any other network, but for the first statistics of its batch norms: those
-    of random weights are so far from 0 and 1 that a short training would be evaluated with what is left of them.
+    Without weights it is trained like any other network, but for the first statistics of its batch norms: those of
+    random weights are so far from 0 and 1 that a short training would be evaluated with what is left of them.
 
     Args:
         name: one of `names()`.
@@ -237,7 +225,6 @@ class Pretrained(ImageNetwork):
 
     def __init__(self, *, name: str, num_labels: int, size_px: int) -> None:
         super().__init__()
-        self.is_adapted = False
         self._name = name
         try:
             self.network = _build(name, num_labels, size_px)
@@ -252,12 +239,6 @@ class Pretrained(ImageNetwork):
         """Name of the last layer with weights."""
         layers: list[str] = [name for name, layer in self.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
         return layers[-1]
-
-    @property
-    def head(self) -> nn.Linear | nn.Conv2d:
-        """The last layer with weights: a linear one, or a 1 x 1 convolution in squeezenet."""
-        head: Any = self.get_submodule(self.head_name)
-        return head  # type: ignore[no-any-return]
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, K)."""
@@ -296,27 +277,13 @@ class Pretrained(ImageNetwork):
         traced = fx.GraphModule(self.network, graph)
         return lambda images: Features(*traced(images))
 
-    def adapt(self, weights: Mapping[str, Tensor] | None) -> None:
-        """Begin with these weights, and train as it suits them.
-
-        Args:
-            weights: of the same network with any number of labels; None where a training is resumed from a state that
-                has them.
-
-        Raises:
-            DataError: they are those of another network, or some are missing.
-        """
-        if weights is not None:
-            load_body(self.network, weights, head=self.head_name.removeprefix("network."), name=self._name)
-        self.is_adapted = True
+    def _load_body(self, weights: Mapping[str, Tensor]) -> None:
+        load_body(self.network, weights, head=self.head_name.removeprefix("network."), name=self._name)
 
     def prepare(self, batches: Batches) -> None:
-        """Fit the last layer to the features of all training pictures, without augmentation.
-
-        In a network without weights, measure the statistics of the batch norms instead.
-        """
+        """Fit the last layer as any adapted network does; without weights, measure the statistics of batch norms."""
         if self.is_adapted:
-            fit_head(self.head, *self._pooled_features(batches))
+            super().prepare(batches)
         else:
             self._measure_norms(batches)
 
@@ -333,44 +300,6 @@ class Pretrained(ImageNetwork):
             self.network(images.to(device))
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
-
-    @torch.no_grad()
-    def _pooled_features(self, batches: Batches) -> tuple[Tensor, Tensor]:
-        """Return the inputs of the last layer, averaged over places, (N, D); and the label ids (N,)."""
-        rows: list[Tensor] = []
-        label_ids: list[Tensor] = []
-        device = next(self.parameters()).device
-        hook = self.head.register_forward_pre_hook(lambda _, inputs: rows.append(_pool(inputs[0])))
-        self.eval()
-        try:
-            for (images,), ids in batches.epoch():
-                self.network(images.to(device))
-                label_ids.append(ids.to(device))
-        finally:
-            hook.remove()
-        return torch.cat(rows), torch.cat(label_ids)
-
-    def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
-        """Return groups for the optimizer; biases, norms and other vectors without weight decay."""
-        head_ids = {id(parameter) for parameter in self.head.parameters()}
-        learning = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        body_rate = learning_rate * (BODY_RATE if self.is_adapted else 1.0)
-        groups = []
-        for rate, part in (
-            (body_rate, [p for p in learning if id(p) not in head_ids]),
-            (learning_rate, [p for p in learning if id(p) in head_ids]),
-        ):
-            groups.append({"params": [p for p in part if p.ndim > 1], "lr": rate, "weight_decay": weight_decay})
-            groups.append({"params": [p for p in part if p.ndim <= 1], "lr": rate, "weight_decay": 0.0})
-        return groups
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode as in any module; the batch norms of an adapted network stay in evaluation mode."""
-        super().train(mode)
-        for layer in self.modules():
-            if self.is_adapted and isinstance(layer, _BatchNorm):
-                layer.eval()
-        return self
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Load as in any module; a state without versions, as from safetensors, is taken for one of today."""
@@ -427,54 +356,3 @@ _TRACING: Final = threading.Lock()
 def _trace(network: nn.Module) -> fx.Graph:
     with _TRACING:
         return _Tracer().trace(network)
-
-
-def _pool(features: Tensor) -> Tensor:
-    return features.mean(dim=(2, 3)) if features.ndim == 4 else features
-
-
-def fit_head(head: nn.Linear | nn.Conv2d, features: Tensor, label_ids: Tensor) -> None:
-    """Set a last layer to the multinomial logistic regression of labels on features, with a little weight decay.
-
-    Features are standardised, so that one decay suits all networks, and this is folded back into the layer. Rare labels
-    weigh as much as they are drawn later (`sampling_weights`).
-
-    Args:
-        head: with K outputs.
-        features: (N, D) float32.
-        label_ids: (N,) int64.
-    """
-    spread = features.std(dim=0, correction=0)
-    scale = spread.clamp(min=max(1e-6, 0.1 * spread.mean().item()))  # features that never vary must not be amplified
-    center = features.mean(dim=0) if head.bias is not None else torch.zeros_like(spread)
-    inputs = (features - center) / scale
-    weight, bias = _regression(inputs, label_ids, num_labels=head.weight.shape[0], with_bias=head.bias is not None)
-    if isinstance(head, nn.Conv2d):  # squeezenet sets negative outputs to 0, where no gradient would be left
-        bias = bias - functional.linear(inputs, weight, bias).min()
-    with torch.no_grad():
-        head.weight.copy_((weight / scale).view_as(head.weight))
-        if head.bias is not None:
-            head.bias.copy_(bias - (weight / scale) @ center)
-
-
-def _regression(inputs: Tensor, label_ids: Tensor, *, num_labels: int, with_bias: bool) -> tuple[Tensor, Tensor]:
-    """Return weight (K, D) and bias (K,) of the regression on inputs (N, D), by L-BFGS from zero."""
-    count, width = inputs.shape
-    shares = sampling_weights(label_ids.cpu())
-    per_image = torch.full((count,), 1 / count) if shares is None else shares.float()
-    per_image = per_image.to(inputs.device)
-    weight = torch.zeros(num_labels, width, device=inputs.device, requires_grad=True)
-    bias = torch.zeros(num_labels, device=inputs.device, requires_grad=with_bias)
-    optimizer = torch.optim.LBFGS(
-        [weight, bias] if with_bias else [weight], max_iter=200, line_search_fn="strong_wolfe", tolerance_grad=1e-5
-    )
-
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        losses = functional.cross_entropy(functional.linear(inputs, weight, bias), label_ids, reduction="none")
-        total = (losses * per_image).sum() + HEAD_DECAY / (2 * count) * weight.square().sum()
-        total.backward()  # type: ignore[no-untyped-call]
-        return total
-
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
-    return weight.detach(), bias.detach()

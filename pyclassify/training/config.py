@@ -22,9 +22,18 @@ MAX_EPOCHS_FACTOR: Final = 4
 MAX_COUNT: Final = 1_000_000_000
 """Largest whole number that an option may have; products of two must fit into 64 bits."""
 
-IMAGE_NETWORKS: Final = ("whitened_convnet", "small_convnet", "simple_cnn")
+AUTO: Final = "auto"
+IMAGE_NETWORKS: Final = (
+    *("whitened_convnet", "small_convnet", "simple_cnn"),
+    *("efficientnet_lite0", "efficientnet_lite2"),
+)
 TEXT_NETWORKS: Final = ("wide_deep", "lstm")
-IMAGE_SIZES_PX: Final = (32, 64, 128, 160, 224)
+IMAGE_SIZES_PX: Final = (32, 64, 96, 128, 160, 224)
+PHOTO_SIDE_PX: Final = 64
+"""Pictures with a median side of at least this length are taken for photos."""
+
+FEW_EXAMPLES: Final = 2_000
+"""Fewer smaller pictures, too, are better answered from features of photos than from nothing."""
 IMAGE_DATASETS: Final = (
     *("cifar10", "cifar100", "mnist", "fashion-mnist", "kmnist", "svhn"),
     *("stl10", "gtsrb", "flowers102", "food101", "dtd", "oxford-iiit-pet"),
@@ -93,7 +102,7 @@ class TrainingConfig:
     command: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("data", "out", "test"):
+        for name in ("data", "out", "test", "unlabelled"):
             if isinstance(getattr(self, name, None), str):
                 object.__setattr__(self, name, Path(getattr(self, name)))
         if (self.data is None) == (self.dataset is None):
@@ -137,7 +146,9 @@ class ImageConfig(TrainingConfig):
     """A training on pictures; see `TrainingConfig` for the rest.
 
     Args:
-        network: one of IMAGE_NETWORKS, or any of torchvision's classification networks.
+        network: one of IMAGE_NETWORKS, any of torchvision's classification networks, or "auto" for that of `start`.
+        start: folder or "user/name" of the checkpoint to begin with, or "none"; by default `imagenet` for photos and
+            for few pictures.
         size_px: height and width of the network's input; by default what suits the data.
         weights: "default" for torchvision's weights, "none", or a .pth or .safetensors file of the same network.
         mirror: whether pictures are mirrored while training.
@@ -145,7 +156,8 @@ class ImageConfig(TrainingConfig):
 
     kind: ClassVar[str] = "image"
 
-    network: str = IMAGE_NETWORKS[0]
+    network: str = AUTO
+    start: str | None = None
     size_px: int | None = None
     weights: str | None = None
     mirror: bool = True
@@ -165,6 +177,8 @@ class TextConfig(TrainingConfig):
         max_tokens: longer texts are cut.
         vocabulary_size: most frequent tokens that are kept.
         vectors: pretrained word vectors for `lstm`: a file, or a name that torchtext downloads.
+        teacher: folder, or "user/name" on the Hub, of a pretrained language model that the network learns from.
+        unlabelled: file with further texts that the teacher answers, a table or a text per line.
     """
 
     kind: ClassVar[str] = "text"
@@ -178,6 +192,8 @@ class TextConfig(TrainingConfig):
     max_tokens: int = 1024
     vocabulary_size: int | None = None
     vectors: str | None = None
+    teacher: str | None = None
+    unlabelled: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +201,7 @@ class FitConfig:
     """Settings of the optimizer, the schedule and the epochs.
 
     Args:
-        epochs: passes over the training examples.
+        epochs: passes over the training examples; 0 only prepares the network.
         minutes: wall-clock budget of the fitting, by which epochs are planned instead; 0 for none.
         batch_size: examples per step.
         optimizer: "sgd", "adam", "adamw", or "muon" for all convolutions but the first, with sgd for the rest.
@@ -227,7 +243,7 @@ class FitConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        least = {"epochs": 1, "batch_size": 1, "patience": 0, "seed": 0}
+        least = {"epochs": 0, "batch_size": 1, "patience": 0, "seed": 0}
         least |= {"clip_norm": 0, "weight_decay": 0, "muon_weight_decay": 0}
         for name, low in least.items():
             if getattr(self, name) < low:

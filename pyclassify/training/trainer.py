@@ -27,6 +27,9 @@ from pyclassify.training.budget import Deadline, Pace, Plan
 from pyclassify.training.config import FitConfig
 from pyclassify.training.optim import make_optimizer, moving_average, schedule_share, set_learning_rates
 
+MAX_CHANCE: Final = 0.05
+"""Largest p-value at which weights are said to be better by more than chance."""
+
 COMPILE_PAYS_AFTER_S: Final = 120.0
 """Compiling takes tens of seconds, which a shorter training would not win back."""
 
@@ -74,11 +77,42 @@ class Prepares(Protocol):
 
 
 @runtime_checkable
+class CrossFits(Protocol):
+    """A network that answers training examples by cross-validation, which says how good it is without other data."""
+
+    def out_of_fold(self) -> tuple[Tensor, Tensor] | None:
+        """Return logits (N, K) of training examples, each from a fit without it, and label ids (N,) int64.
+
+        None where the network made none.
+        """
+
+
+@runtime_checkable
+class Adapts(Protocol):
+    """A network that may begin with features that were learned before, and answers once it is prepared.
+
+    If it does, the weights of the epochs are kept only if they are better than those before the first by more than
+    chance.
+    """
+
+    is_adapted: bool
+    is_fine_tuned: bool
+
+
+@runtime_checkable
 class Tunes(Protocol):
     """A network with a few numbers that are set on validation data after each epoch."""
 
     def tune(self, batches: Batches) -> None:
         """Set them."""
+
+
+@runtime_checkable
+class Settles(Protocol):
+    """A network that can tell after an epoch that further ones would change nothing."""
+
+    def settled(self, num_epochs: int) -> Message | None:
+        """Return the reason to stop after so many epochs, or None to go on."""
 
 
 def fit(
@@ -87,6 +121,7 @@ def fit(
     validation: Batches,
     config: FitConfig,
     *,
+    lessons: Batches | None = None,
     device: torch.device | None = None,
     state_path: Path | None = None,
     resume: bool = False,
@@ -97,16 +132,21 @@ def fit(
 ) -> Iterator[Epoch]:
     """Fit a network, epoch after epoch; when the iteration ends, it has the weights of the best epoch.
 
-    The best epoch has the highest validation accuracy, and of equals the lowest validation loss. Three methods of a
+    Without epochs it is only prepared. Of a network that `Adapts` a later epoch has to prove that it is better.
+
+    The best epoch has the highest validation accuracy, and of equals the lowest validation loss. Four methods of a
     network are optional: `prepare(batches)` gets the training batches before the first epoch, `tune(batches)` the
-    validation batches after each one, and `parameter_groups(learning_rate, weight_decay)` returns groups for the
-    optimizer. A resumed training gives the same weights as one that was never interrupted.
+    validation batches after each one, `settled(num_epochs)` may end the training, and
+    `parameter_groups(learning_rate, weight_decay)` returns groups for the optimizer. A resumed training gives the same
+    weights as one that was never interrupted.
 
     Args:
         network: returns logits (N, K) for the inputs of `train`; it is moved to the device.
         train: shuffled in each epoch by the seed and the number of the epoch alone.
         validation: every choice is made on it.
         config: how to fit.
+        lessons: what the epochs learn from in place of `train`; in place of label ids they may have a teacher's
+            probabilities (N, K).
         device: by default the CPU.
         state_path: file that a training can be resumed from, written after each epoch.
         resume: continue from `state_path`; earlier epochs are yielded again from the file.
@@ -130,16 +170,21 @@ def fit(
     if state is None and isinstance(network, Prepares):
         with seeded(config.seed):
             network.prepare(train)
-    run = _Run(network, train, validation, config, clock)
+    if not config.epochs:
+        network.eval()
+        return
+    run = _Run(network, train if lessons is None else lessons, validation, config, clock)
+    if state is None and isinstance(network, Adapts) and network.is_adapted:
+        run.first_weights = copy.deepcopy(network.state_dict())
     pace = run.restore(state) if state is not None else run.try_out()
     if run.compiled:
         run.forward = Compiled(network, on_note)
     run.other_s += clock() - began
     if config.minutes and pace is not None and not run.epochs:
-        on_note(budget.describe(run.plan(pace), config, num_batches=len(train), pace=pace))
+        on_note(budget.describe(run.plan(pace), config, num_batches=len(run.train), pace=pace))
     yield from run.epochs
     idle_since = clock()
-    while run.progress < 1 and not _is_stuck(run.epochs, config.patience):
+    while run.progress < 1 and not _is_stuck(run.epochs, config.patience) and not run.settled():
         run.other_s += clock() - idle_since
         epoch = _run_epoch(run, pace, on_batch)
         idle_since, pace = clock(), run.measured_pace()
@@ -148,8 +193,37 @@ def fit(
         if state_path is not None:
             write_state(state_path, {"fingerprint": fingerprint, **run.state()})
         yield epoch
+    if run.progress < 1 and (reason := run.settled()) is not None:
+        on_note(reason)
     network.load_state_dict(run.best_weights)
     network.eval()
+    if run.first_weights:
+        _choose_weights(run, on_note)
+
+
+def _choose_weights(run: _Run, on_note: OnNote) -> None:
+    """Go back to the weights before the first epoch unless those of the best one are better by more than chance.
+
+    Both answer the validation data; McNemar's exact test (1947), one-sided, decides.
+    """
+    from scipy.stats import binomtest
+
+    network = run.network
+    assert isinstance(network, Adapts)
+    is_right = []
+    for weights in (run.first_weights, run.best_weights):
+        network.load_state_dict(weights)
+        logits, label_ids = predict_logits(network, run.validation, precision=run.config.precision)
+        is_right.append(logits.argmax(dim=1) == label_ids)
+    before, after = is_right
+    gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
+    network.is_fine_tuned = (
+        gained > lost and binomtest(gained, gained + lost, alternative="greater").pvalue < MAX_CHANCE
+    )
+    if not network.is_fine_tuned:
+        network.load_state_dict(run.first_weights)
+    counts = {"before": int(before.sum()), "after": int(after.sum()), "total": len(before)}
+    on_note(Message("notes.fine_tuned" if network.is_fine_tuned else "notes.not_fine_tuned", counts))
 
 
 def _is_stuck(epochs: list[Epoch], patience: int) -> bool:
@@ -174,7 +248,8 @@ def _run_epoch(run: _Run, pace: Pace | None, on_batch: Callable[[BatchProgress],
             inputs, label_ids = to_device(batch, device)
             loss, logits = run.take_step(inputs, label_ids)
             loss_sum += loss.detach() * len(label_ids)
-            hits += (logits.detach().argmax(dim=1) == label_ids).sum()
+            truth = label_ids.argmax(dim=1) if label_ids.dim() == 2 else label_ids
+            hits += (logits.detach().argmax(dim=1) == truth).sum()
             seen += len(label_ids)
             if number % report_every and number != plan.num_batches:
                 continue
@@ -252,6 +327,8 @@ class _Run:
             self.averaged = AveragedModel(network, multi_avg_fn=average, use_buffers=True)
         self.optimizer = make_optimizer(network, config)
         self.epochs: list[Epoch] = []
+        self.first_weights: dict[str, Tensor] = {}
+        """Of a prepared network that may be no worse than after the epochs; empty for others."""
         self.best_weights: dict[str, Tensor] = {}
         self.progress = 0.0
         """Position in the schedule, from 0 to 1."""
@@ -268,6 +345,10 @@ class _Run:
     def evaluated(self) -> nn.Module:
         """The network that is evaluated and kept: the moving average if there is one."""
         return self.averaged.module if self.averaged is not None else self.network
+
+    def settled(self) -> Message | None:
+        """Return the network's reason to stop, if it has one."""
+        return self.evaluated.settled(len(self.epochs)) if isinstance(self.evaluated, Settles) else None
 
     def take_step(self, inputs: tuple[Tensor, ...], label_ids: Tensor) -> tuple[Tensor, Tensor]:
         """Take one step of the optimizer; return the loss and the logits (N, K)."""
@@ -329,6 +410,7 @@ class _Run:
             "averaged": self.averaged.state_dict() if self.averaged is not None else None,
             "optimizer": self.optimizer.state_dict(),
             "epochs": [epoch.model_dump() for epoch in self.epochs],
+            "first_weights": self.first_weights,
             "best_weights": self.best_weights,
             "progress": self.progress,
             "other_s": self.other_s,
@@ -342,7 +424,7 @@ class _Run:
         if self.averaged is not None:
             self.averaged.load_state_dict(state["averaged"])
         self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
-        self.best_weights = state["best_weights"]
+        self.first_weights, self.best_weights = state["first_weights"], state["best_weights"]
         self.progress, self.other_s, self.compiled = state["progress"], state["other_s"], state["compiled"]
         return self.measured_pace()
 
@@ -355,17 +437,17 @@ def _trial_pace(run: _Run) -> Pace:
         trial.network.train()
         step_times: list[float] = []
         began = clock()
-        for batch in _FirstBatches(run.train, _WARM_UP_STEPS + _TIMED_STEPS).epoch(config.seed):
+        for batch in FirstBatches(run.train, _WARM_UP_STEPS + _TIMED_STEPS).epoch(config.seed):
             loss, _ = trial.take_step(*to_device(batch, run.device))
             loss.item()  # waits for the device
             step_times.append(clock() - began)
             began = clock()
             if config.minutes and len(step_times) > 1 and sum(step_times) > _TRIAL_SHARE * 60 * config.minutes:
                 break
-        few = _FirstBatches(run.validation, 1)
+        few = FirstBatches(run.validation, 1)
         if len(step_times) > _WARM_UP_STEPS:
             evaluate(trial.evaluated, few, precision=config.precision)
-            few = _FirstBatches(run.validation, _WARM_UP_STEPS)
+            few = FirstBatches(run.validation, _WARM_UP_STEPS)
         began = clock()
         if isinstance(trial.evaluated, Tunes):
             trial.evaluated.tune(few)
@@ -376,24 +458,32 @@ def _trial_pace(run: _Run) -> Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class _FirstBatches:
-    """The first few batches of a shuffled epoch, as `dataset.Batches`."""
+class FirstBatches:
+    """The first few batches of a shuffled epoch, as `dataset.Batches`.
+
+    Args:
+        batches: to take them from.
+        at_most: number of batches.
+    """
 
     batches: Batches
     at_most: int
 
     @property
     def num_examples(self) -> int:
+        """Number of examples in these batches."""
         return min(self.batches.num_examples, sum(len(label_ids) for _, label_ids in self.epoch()))
 
     @property
     def positions(self) -> Sequence[int]:
+        """Not known. Raises NotImplementedError."""
         raise NotImplementedError("the batches are shuffled")
 
     def __len__(self) -> int:
         return min(self.at_most, len(self.batches))
 
     def epoch(self, seed: int | None = None) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+        """Iterate over these batches, by seed 0 without a seed."""
         # always shuffled: the first of sorted texts would be the shortest
         for _, batch in zip(range(len(self)), self.batches.epoch(seed or 0), strict=False):
             yield batch
