@@ -12,8 +12,10 @@ import torch
 from pyclassify import modality
 from pyclassify.errors import ConfigError, DataError
 from pyclassify.manifest import Network
+from pyclassify.text.data import least_usual_length
 from pyclassify.text.networks import Lstm, WideDeep
 from pyclassify.text.transform import TextTransform, tokenize
+from pyclassify.training import trainer
 from pyclassify.training.config import TEXT_NETWORKS, TextConfig
 from tests import drawing
 
@@ -164,3 +166,58 @@ def test_readings_are_compared_by_their_ids() -> None:
         assert difference.text("ko") != difference.text("en")
     with pytest.raises(KeyError):
         TEXT.compare_readings({}, good)
+
+
+def without_validation(corpus: Any) -> Any:
+    positions = np.arange(40)
+    return TEXT.select(corpus, (positions[:32], positions[:0], positions[32:]))
+
+
+def test_the_default_needs_no_validation_data(tmp_path: Path) -> None:
+    options = config(tmp_path)
+    corpus = TEXT.read(options)
+    assert TEXT.cross_validates(options, corpus)
+    for other in (config(tmp_path, network="lstm"), config(tmp_path, epochs=3), config(tmp_path, minutes=1)):
+        assert not TEXT.cross_validates(other, corpus)
+    task = TEXT.prepare(options, without_validation(corpus), CPU)
+    assert (task.validation.num_examples, task.calibration, task.fit.epochs) == (0, None, 0)
+    network = task.network
+    assert isinstance(network, WideDeep)
+    assert network.deep is None
+    assert list(trainer.fit(network, task.train, task.validation, task.fit)) == []
+    answers = network.out_of_fold()
+    assert answers is not None
+    assert answers[0].shape == (32, 2)
+    assert (answers[0].argmax(dim=1) == answers[1]).float().mean() > 0.8
+    settings, tensors = TEXT.fit_ood(network, task)
+    assert settings.num_examples == 32
+    detector = TEXT.load_ood(network, settings, tensors)
+    logits, scores = detector.answer(*next(iter(task.test.epoch()))[0])
+    assert len(logits) == len(scores) == 8
+    transform: Any = task.transform
+    ids = transform("a wonderful film").tensor
+    explained = TEXT.explain(
+        network, transform, "a wonderful film", ids, label="good", label_id=1, probability=0.9, device=CPU
+    )
+    inputs = transform.collate([ids])
+    bias = float(network.wide.bias)
+    with torch.no_grad():
+        log_odds = float(network(*inputs)[0, 1] - network(*inputs)[0, 0])
+    # the spaces at the ends and between words have their part, too
+    assert sum(weight for _, _, weight in explained.spans) == pytest.approx(log_odds - bias, abs=abs(log_odds - bias))
+
+
+def test_a_large_validation_split_is_halved(tmp_path: Path) -> None:
+    table = drawing.review_file(tmp_path / "many.tsv", count=700)
+    options = TextConfig(data=table, validation_fraction=0.5)
+    task = TEXT.prepare(options, TEXT.read(options), CPU)
+    assert task.calibration is not None
+    assert abs(task.calibration.num_examples - task.validation.num_examples) <= 2
+    assert task.fit.epochs > 0
+
+
+def test_short_texts_are_those_that_hardly_any_training_text_is_as_short_as() -> None:
+    long = ["a film that nobody will ever forget"] * 300
+    assert least_usual_length(long, tokens="words") == 5
+    assert least_usual_length(long, tokens="characters") == 17
+    assert least_usual_length([*long, *["good"] * 10], tokens="words") == 1

@@ -172,12 +172,14 @@ def test_eight_examples_can_be_overfitted(name: str, num_labels: int) -> None:
             assert network(*inputs).argmax(dim=1).tolist() == label_ids.tolist()
 
 
-@pytest.mark.parametrize("part", ["wide", "deep"])
-def test_each_part_learns_by_itself(part: str) -> None:
+def test_each_part_learns_by_itself() -> None:
     network, _ = fit("wide_deep", 5)
+    table = NgramTable(num_labels=5, buckets=2**10, order=3)
+    table.fit(drawn_batches(5))
     with torch.no_grad():
         for inputs, label_ids in drawn_batches(5).epoch():
-            assert getattr(network, part)(*inputs).argmax(dim=1).tolist() == label_ids.tolist()
+            for part in (network.deep, table):
+                assert part(*inputs).argmax(dim=1).tolist() == label_ids.tolist()
 
 
 @pytest.mark.parametrize("name", TEXT_NETWORKS)
@@ -280,7 +282,9 @@ def test_the_table_is_found_once_and_the_network_learns() -> None:
 
 
 def test_tuning_prefers_the_part_that_is_right() -> None:
-    network = make("wide_deep", 2).eval()
+    arguments = small_arguments("wide_deep") | {"cross_validated": False}
+    network: Any = networks.build("wide_deep", num_labels=2, **arguments)
+    network.prepare(drawn_batches(2))
     batches = drawn_batches(2)
     with torch.no_grad():
         network.deep.output.weight.zero_()  # knows nothing
@@ -290,6 +294,123 @@ def test_tuning_prefers_the_part_that_is_right() -> None:
     shuffled = FewBatches(batches.texts, [1 - label_id for label_id in batches.label_ids])
     network.tune(shuffled)  # a part that is always wrong gets no say
     assert network.shares[0] == 0
+
+
+def rare_batches(seed: int, count: int = 120) -> FewBatches:
+    """Texts of 14 random tokens; one in six has the second label, and then often one of three telling tokens."""
+    generator = torch.Generator().manual_seed(seed)
+    texts = torch.randint(5, VOCABULARY, (count, 14), generator=generator)
+    label_ids = [int(i % 6 == 0) for i in range(count)]
+    for i in range(0, count, 6):
+        texts[i, :2] = torch.randint(2, 5, (2,), generator=generator)
+    return FewBatches(texts.tolist(), label_ids, batch_size=16)
+
+
+def answers_of(network: nn.Module, batches: FewBatches) -> tuple[Tensor, Tensor]:
+    with torch.no_grad():
+        logits = torch.cat([network(*inputs) for inputs, _ in batches.epoch()])
+    return logits, torch.tensor(batches.label_ids)
+
+
+def cross_validated(**arguments: Any) -> Any:
+    torch.manual_seed(0)
+    arguments = {"cross_validated": True, "channels": 0, "order": 1, **arguments}
+    return networks.build("wide_deep", num_labels=2, **(small_arguments("wide_deep") | arguments)).eval()
+
+
+def test_a_rare_label_is_found_as_often_as_it_occurs() -> None:
+    network = cross_validated(order=3)
+    network.prepare(rare_batches(0))
+    test = rare_batches(1, 600)
+    logits, label_ids = answers_of(network, test)
+    table = NgramTable(num_labels=2, buckets=2**10, order=3)
+    table.fit(rare_batches(0))
+    raw, _ = answers_of(table, test)
+    recall = [float((part.argmax(dim=1) == 1)[label_ids == 1].float().mean()) for part in (raw, logits)]
+    assert recall[1] > max(0.8, recall[0] + 0.1)
+    assert (logits.argmax(dim=1) == 1).float().mean() == pytest.approx(1 / 6, abs=0.05)
+
+
+def test_answers_of_folds_are_those_of_texts_that_were_not_seen() -> None:
+    network, batches = cross_validated(), rare_batches(2)
+    assert network.out_of_fold() is None
+    network.prepare(batches)
+    logits, label_ids = network.out_of_fold()
+    assert logits.shape == (120, 2)
+    assert label_ids.tolist() == batches.label_ids
+    loss = nn.functional.cross_entropy
+    on_training, on_new = (loss(*answers_of(network, part)) for part in (batches, rare_batches(3, 600)))
+    assert on_training < loss(logits, label_ids)
+    assert loss(logits, label_ids) == pytest.approx(float(on_new), abs=0.1)
+
+
+def test_copies_of_a_text_are_in_one_fold() -> None:
+    groups = [0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5]
+    label_ids = torch.tensor([0, 0, 0, 1, 1, 1] * 2)
+    folds = ngrams.fold_numbers(groups, label_ids)
+    assert folds[:6].tolist() == folds[6:].tolist()
+    assert all(len(set(folds[:6][label_ids[:6] == label].tolist())) == 3 for label in (0, 1))
+
+
+def test_noise_is_answered_with_the_shares_of_the_labels() -> None:
+    generator = torch.Generator().manual_seed(0)
+    texts = torch.randint(2, VOCABULARY, (60, 8), generator=generator).tolist()
+    network = cross_validated()
+    network.prepare(FewBatches(texts, [int(i % 4 == 0) for i in range(60)]))
+    logits, label_ids = network.out_of_fold()
+    assert logits.softmax(dim=1)[:, 1].mean() == pytest.approx(0.25, abs=0.05)
+    assert nn.functional.cross_entropy(logits, label_ids) < 0.65
+
+
+def test_a_label_with_a_single_text_does_no_harm() -> None:
+    batches = FewBatches([[2, 3], [2, 4], [2, 5], [6, 7], [6, 8], [9, 10]], [0, 0, 0, 1, 1, 2])
+    network = networks.build(
+        "wide_deep", num_labels=3, **(small_arguments("wide_deep", 3) | {"cross_validated": True, "channels": 0})
+    )
+    network.prepare(batches)
+    assert network.out_of_fold()[0].isfinite().all()
+
+
+def test_a_network_without_a_share_ends_the_training() -> None:
+    network = cross_validated(channels=8)
+    network.prepare(rare_batches(0))
+    with torch.no_grad():
+        network.deep.output.weight.zero_()
+    network.tune(rare_batches(1))
+    assert network.shares.tolist() == [1, 0]
+    assert network.settled(2) is None
+    reason = network.settled(3)
+    assert all(reason.text(language) for language in ("en", "ko"))
+    assert network.out_of_fold() is not None
+    network.shares[1] = 0.5
+    assert network.settled(8) is None
+    assert network.out_of_fold() is None
+
+
+def test_nothing_to_tune_by_changes_nothing() -> None:
+    network = cross_validated(channels=8)
+    network.prepare(rare_batches(0))
+    before = network.shares.clone()
+    network.tune(FewBatches([], []))
+    assert torch.equal(network.shares, before)
+
+
+def test_biases_are_tuned_where_texts_are_many() -> None:
+    arguments = small_arguments("wide_deep") | {"cross_validated": False, "biases": True, "order": 3}
+    network: Any = networks.build("wide_deep", num_labels=2, **arguments)
+    network.prepare(rare_batches(0))
+    network.tune(rare_batches(1, 600))
+    logits, _ = answers_of(network.eval(), rare_batches(2, 600))
+    assert network.biases[0] != network.biases[1]
+    assert (logits.argmax(dim=1) == 1).float().mean() == pytest.approx(1 / 6, abs=0.05)
+    again = networks.build("wide_deep", num_labels=2, **arguments).eval()
+    again.load_state_dict(network.state_dict())
+    torch.testing.assert_close(answers_of(again, rare_batches(2))[0], answers_of(network, rare_batches(2))[0])
+
+
+def test_few_texts_get_short_ngrams() -> None:
+    order = networks.choose_order(rare_batches(0, 60), tokens="words", num_labels=2, buckets=2**10)
+    assert order == 1
 
 
 def test_unknown_names_and_a_single_label_are_refused() -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from pyclassify.dataset import Examples
 from pyclassify.manifest import Ood
-from pyclassify.text import networks, ood
+from pyclassify.text import english, networks, ood
 from pyclassify.text.data import TextBatches, build_vocabulary
 from pyclassify.text.ood import NEVER_SEEN, TextOod, TokenSurprise, count_tokens
 from pyclassify.text.transform import TextTransform, Tokens
@@ -79,7 +79,7 @@ def test_about_a_twentieth_of_the_validation_texts_is_refused(fitted: Fitted) ->
     scores = ood_scores(detector, transform, SENTENCES[300:])
     assert settings.num_examples == 100
     assert detector.threshold == settings.threshold
-    assert list(detector.views) == settings.views == ["energy", "tokens", "order", "shortness"]
+    assert list(detector.views) == settings.views == ["energy", "tokens", "order"]
     assert 0.02 <= (scores > detector.threshold).float().mean() <= 0.06
 
 
@@ -118,7 +118,7 @@ def test_a_score_is_the_energys_surprise_and_the_largest_of_the_others(fitted: F
     detector = TextOod(network, settings, tensors)
     inputs = collate(transform, ["the film was good", "qwsdf jklpo", SENTENCES[0]])
     logits, surprises = detector.surprises(*inputs)
-    assert surprises.shape == (3, 4)
+    assert surprises.shape == (3, 3)
     total = surprises[:, 0] + surprises[:, 1:].amax(dim=1)
     torch.testing.assert_close(detector.answer(*inputs)[1], total)
     assert torch.equal(logits, detector.answer(*inputs)[0])
@@ -177,17 +177,108 @@ def test_the_oddest_texts_have_a_score(fitted: Fitted) -> None:
         assert scores > detector.threshold
 
 
-def test_a_sentence_of_ordinary_words_is_not_refused_for_being_short() -> None:
-    """Where all training texts are long, a word surprises more than a sentence, and a sentence only a little."""
+def test_ordinary_words_are_not_refused_for_being_few() -> None:
     generator = random.Random(0)
     texts = [" ".join(sentence(generator) for _ in range(generator.randrange(20, 40))) for _ in range(100)]
     transform = make_transform("words")
     network = make_network("wide_deep", transform)
     batches = batches_of(texts, transform)
     detector = TextOod(network, *ood.fit(network, batches, batches, transform=transform))
-    _, surprises = detector.surprises(*collate(transform, ["film", " ".join(["film"] * 8), texts[0]]))
-    word, short, usual = surprises[:, list(detector.views).index("shortness")].tolist()
-    assert usual < short < usual + 3 < word
+    short = ["film", "the film was good", "the ending was sad and I liked it"]
+    _, surprises = detector.surprises(*collate(transform, [*short, "asdf"]))
+    assert detector.views == ("energy", "tokens", "order")
+    surface = surprises[:, 1:].amax(dim=1)
+    assert surface[:3].max() < 5 < surface[3]
+
+
+def test_a_detector_with_a_view_of_the_length_still_works(fitted: Fitted) -> None:
+    network, settings, tensors, transform = fitted
+    knots = torch.cat([tensors["knots"], torch.linspace(0.001, 0.2, tensors["knots"].shape[1]).unsqueeze(0).double()])
+    older = settings.model_copy(update={"views": [*settings.views, "shortness"]})
+    _, surprises = TextOod(network, older, {**tensors, "knots": knots}).surprises(
+        *collate(transform, ["film", SENTENCES[0]])
+    )
+    assert surprises.shape == (2, 4)
+    assert surprises[0, 3] > surprises[1, 3]
+
+
+def test_few_texts_set_the_threshold_by_cross_validation() -> None:
+    texts = list(dict.fromkeys(SENTENCES))[:60]
+    transform = TextTransform(build_vocabulary(texts, tokens="characters", max_size=500), tokens="characters")
+    train, nothing = batches_of(texts, transform), batches_of([], transform)
+    arguments = {"buckets": 2**12, "order": 3, "channels": 0, "cross_validated": True}
+    network = networks.build("wide_deep", num_labels=2, vocabulary_size=len(transform.vocabulary), **arguments)
+    assert isinstance(network, networks.WideDeep)
+    network.prepare(train)
+    answers = network.out_of_fold()
+    assert answers is not None
+    settings, tensors = ood.fit(network, train, nothing, transform=transform, out_of_fold=answers[0])
+    assert settings.num_examples == 60
+    detector = TextOod(network.eval(), settings, tensors)
+    new = list(dict.fromkeys(SENTENCES))[60:160]
+    assert (ood_scores(detector, transform, new) > detector.threshold).float().mean() < 0.2
+    others = ["asdf", "for i in range(10): print(i)", "qwsdf jklpo", "좋은 영화였다"]
+    assert (ood_scores(detector, transform, others) > detector.threshold).all()
+    with pytest.raises(ValueError, match="cross-validation"):
+        ood.fit(network, train, nothing, transform=transform)
+
+
+SUPPORT = [
+    f"{opening} {thing} {ending}"
+    for opening, things, endings in (
+        (
+            "I was charged twice for",
+            ("my invoice", "the subscription", "this order"),
+            ("please refund me", "last month"),
+        ),
+        ("Please correct", ("the amount on my bill", "my payment details", "the tax"), ("on the invoice", "thank you")),
+        ("I cannot open", ("the app", "my account page", "the settings"), ("since the update", "it shows an error")),
+        ("There is a crash in", ("the browser", "the installer", "my phone"), ("when I log in", "after restarting")),
+    )
+    for thing in things
+    for ending in endings
+]
+
+
+def test_a_model_of_few_english_texts_refuses_other_subjects() -> None:
+    transform = TextTransform(build_vocabulary(SUPPORT, tokens="characters", max_size=500), tokens="characters")
+    examples = Examples(tuple(SUPPORT), tuple(int(i >= len(SUPPORT) // 2) for i in range(len(SUPPORT))))
+    train = TextBatches(examples, transform, batch_size=32)
+    arguments = {"buckets": 2**12, "order": 4, "channels": 0, "cross_validated": True}
+    network = networks.build("wide_deep", num_labels=2, vocabulary_size=len(transform.vocabulary), **arguments)
+    assert isinstance(network, networks.WideDeep)
+    network.prepare(train)
+    answers = network.out_of_fold()
+    assert answers is not None
+    settings, tensors = ood.fit(
+        network.eval(),
+        train,
+        batches_of([], transform),
+        transform=transform,
+        out_of_fold=answers[0],
+        word_vectors=english.load(),
+    )
+    assert settings.views == ["energy", "tokens", "order", "meaning"]
+    detector = TextOod(network, settings, safetensors.torch.load(safetensors.torch.save(tensors)))
+    others = ["asdf", "I love you", "The weather will be sunny tomorrow", "for i in range(10): print(i)"]
+    assert (ood_scores(detector, transform, others) > detector.threshold).all()
+    own = ["I was charged twice for this order", "Please correct the tax on my bill", "I cannot open the app"]
+    assert (ood_scores(detector, transform, own) <= detector.threshold).all()
+    for name in ("words", "bank", "vocabulary"):
+        with pytest.raises(ValueError, match=r"missing|vectors"):
+            TextOod(network, settings, {other: tensor for other, tensor in tensors.items() if other != name})
+
+
+def test_word_vectors_tell_what_a_text_is_about() -> None:
+    vectors = english.load()
+    rain, sun, doctor, nothing = vectors(["rain and wind", "the sun and clouds", "a doctor", "zxqj \ufffdbill 좋은"])
+    assert rain @ sun > rain @ doctor + 0.3
+    assert float(rain @ rain) == pytest.approx(1)
+    assert not nothing.any()
+    assert vectors.coverage(["the film was good"]) == 1
+    assert vectors.coverage(["좋은 영화였다"]) == 0
+    with pytest.raises(ValueError, match="vectors"):
+        english.WordVectors({**vectors.tensors, "vectors": torch.zeros(2, 3, dtype=torch.int8)})
 
 
 @pytest.mark.parametrize(

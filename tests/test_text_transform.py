@@ -183,3 +183,16 @@ def test_a_vocabulary_that_cannot_work_is_refused(vocabulary: tuple[str, ...]) -
         TextTransform(vocabulary, tokens="words")
     with pytest.raises(ValueError, match="vocabulary"):
         TextTransform.from_settings(WORDS.settings(), vocabulary=vocabulary)
+
+
+@pytest.mark.parametrize("tokens", ["words", "characters"])
+def test_a_short_text_gets_a_note(tokens: Any) -> None:
+    transform = TextTransform(("<pad>", "<unk>", " ", "good", "film", *"abc"), tokens=tokens, sure_from=4)
+    (note,) = transform("ab" if tokens == "words" else "a").notes
+    assert note.text("en") == "Too short to be sure."
+    assert note.text("ko") != note.text("en")
+    assert transform("a good film , a b" if tokens == "words" else "abab").notes == ()
+    again = TextTransform.from_settings(json.loads(json.dumps(transform.settings())), transform.vocabulary)
+    assert again == transform
+    with pytest.raises(ValueError, match="sure_from"):
+        TextTransform(transform.vocabulary, tokens=tokens, sure_from=-1)

@@ -53,6 +53,8 @@ _LISTED = 5
 
 _LONG_WORD = 12
 _SHORT_TEXT = 200
+_SHORT_TOKENS: Final[dict[Tokens, int]] = {"words": 5, "characters": 17}
+"""Sentences of five words or of fifteen characters, between two spaces, say enough anywhere."""
 
 
 def read_dataset(config: TextConfig, *, on_step: OnStep | None = None) -> tuple[Splits[str], Path]:
@@ -341,6 +343,16 @@ def build_vocabulary(
         padding=PADDING,
         unknown=UNKNOWN,
     )
+
+
+def least_usual_length(texts: Sequence[str], *, tokens: Tokens) -> int:
+    """Return the number of tokens below which a text is called short: fewer than all but 1% of the texts have.
+
+    It is at most _SHORT_TOKENS. Of more than 10,000 texts, an evenly spaced sample is looked at.
+    """
+    sample = texts[:: len(texts) // 10_000 + 1]
+    lengths = [len(tokenize(text, tokens=tokens)) for text in sample]
+    return min(_SHORT_TOKENS[tokens], int(np.quantile(lengths, 0.01)))
 
 
 # Batches

@@ -95,9 +95,10 @@ def token_weights(network: nn.Module, ids: Tensor, lengths: Tensor, label_id: in
     if not isinstance(network, WideDeep):
         return _integrated_gradients(network, ids, lengths, gradient).double().cpu()
     with torch.no_grad():
-        wide = network.wide.token_scores(ids[0]) @ gradient
-    deep = _integrated_gradients(network.deep, ids, lengths, gradient)
-    return (network.shares[0] * wide + network.shares[1] * deep).double().cpu()
+        weights: Tensor = network.shares[0] * (network.wide.token_scores(ids[0]) @ gradient)
+    if network.deep is not None and network.shares[1]:
+        weights = weights + network.shares[1] * _integrated_gradients(network.deep, ids, lengths, gradient)
+    return weights.double().cpu()
 
 
 def log_odds_gradient(logits: Tensor, label_id: int) -> Tensor:

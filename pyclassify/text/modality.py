@@ -6,26 +6,33 @@ import hashlib
 import json
 import math
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import torch
 from torch import Tensor, nn
 
+from pyclassify.dataset import calibration_positions
 from pyclassify.dedup import Duplicates, Selection, selected
 from pyclassify.errors import ConfigError
 from pyclassify.locales import Message
 from pyclassify.manifest import Network, Ood
-from pyclassify.modality import BaselineAnswers, Corpus, Modality, OnStep, SelfTestSource, Task
-from pyclassify.text import dedup, explain, networks, ood
+from pyclassify.modality import BaselineAnswers, Corpus, LoadStart, Modality, OnStep, SelfTestSource, Task
+from pyclassify.text import dedup, english, explain, networks, ood
 from pyclassify.text.explain import TextExplanation
+from pyclassify.text.ngrams import FEW_TEXTS
 from pyclassify.text.ood import TextOod
 from pyclassify.text.transform import MIN_TOKENS, TextTransform, Tokens
+from pyclassify.training import trainer
 from pyclassify.training.config import TEXT_DATASETS, TEXT_NETWORKS, FitConfig, TextConfig
+from pyclassify.training.trainer import CrossFits
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
+
+    from pyclassify.text.teacher import Lessons
 
 VOCABULARY: Final = "vocab.txt"
 """The tokens of a checkpoint, one per line, in the order of their ids."""
@@ -141,8 +148,19 @@ class TextModality(Modality):
             from pyclassify.text.datasets import check_vectors  # imports torchtext
 
             check_vectors(config.vectors)
+        if config.teacher is not None or config.unlabelled is not None:
+            from pyclassify.text import teacher  # imports torchtext
 
-    def read(self, config: TextConfig, *, inspect_only: bool = False, on_step: OnStep | None = None) -> Corpus[str]:
+            teacher.check(config)
+
+    def read(
+        self,
+        config: TextConfig,
+        *,
+        inspect_only: bool = False,
+        on_step: OnStep | None = None,
+        load_start: LoadStart | None = None,
+    ) -> Corpus[str]:
         """Locate, download if asked for, read and split the data. Raises DataError or ConfigError."""
         from pyclassify.text.data import read_dataset  # imports torchtext
 
@@ -171,16 +189,46 @@ class TextModality(Modality):
         """Return the number of a test example: its text is not the card's to publish."""
         return f"text {position + 1:,} of the test data"
 
-    def prepare(self, config: TextConfig, corpus: Corpus[str], device: torch.device) -> Task:
-        """Choose vocabulary, sizes and settings for the data, and make the network, its transform and the batches."""
+    def cross_validates(self, config: TextConfig, corpus: Corpus[str]) -> bool:
+        """Return whether the network is the default; epochs or minutes that are asked for need validation data."""
+        is_default = config.network == "wide_deep" and config.epochs is None and config.minutes is None
+        return is_default and config.teacher is None
+
+    def prepare(
+        self, config: TextConfig, corpus: Corpus[str], device: torch.device, *, on_step: OnStep | None = None
+    ) -> Task:
+        """Choose vocabulary, sizes and settings for the data, and make the network, its transform and the batches.
+
+        A teacher is fitted here, and answers all texts.
+        """
         from pyclassify.text.data import TextBatches
 
         splits = corpus.splits
-        transform = _make_transform(config, splits.train.items)
-        fit = _fit_config(config, num_examples=len(splits.train))
+        halves = calibration_positions(splits.validation, config.seed)
+        choosing = splits.validation if halves is None else splits.validation.take(halves[0])
+        unlabelled: tuple[str, ...] = ()
+        lessons: Lessons | None = None
+        peers: dict[str, Callable[[], Tensor]] = {}
+        if config.teacher is not None:
+            from pyclassify.text import teacher
+
+            unlabelled = teacher.read_unlabelled(config)
+            if not config.measure_only:
+                lessons, taught_by = teacher.teach(
+                    config, replace(splits, validation=choosing), unlabelled, device=device, on_step=on_step
+                )
+                peers = {
+                    "teacher": lambda: taught_by.logits(splits.test.items, on_step=on_step).argmax(dim=1),
+                    "untaught": lambda: self._answer_untaught(config, corpus, device),
+                }
+        transform = _make_transform(config, splits.train.items, unlabelled)
+        fit = _fit_config(config, num_examples=len(splits.train), num_lessons=len(lessons.texts) if lessons else 0)
         train, validation, test = (
-            TextBatches(part, transform, batch_size=fit.batch_size) for part in splits.parts.values()
+            TextBatches(part, transform, batch_size=fit.batch_size) for part in (splits.train, choosing, splits.test)
         )
+        calibration = None
+        if halves is not None:
+            calibration = TextBatches(splits.validation.take(halves[1]), transform, batch_size=fit.batch_size)
         num_labels = len(splits.labels)
         arguments = networks.arguments_for(
             config.network,
@@ -189,7 +237,16 @@ class TextModality(Modality):
             tokens=transform.tokens,
             num_examples=len(splits.train),
             num_tokens=train.num_tokens,
+            is_taught=config.teacher is not None,
         )
+        if config.network == "wide_deep":
+            if arguments["cross_validated"] and len(splits.train) <= FEW_TEXTS:
+                arguments["order"] = networks.choose_order(
+                    train, tokens=transform.tokens, num_labels=num_labels, buckets=arguments["buckets"]
+                )
+            if not len(splits.validation):  # nothing could tell whether a network beside the table adds anything
+                arguments["channels"] = 0
+                fit = replace(fit, epochs=0)
         torch.manual_seed(config.seed)
         network = networks.build(config.network, num_labels=num_labels, **arguments)
         if config.vectors and not (config.resume or config.measure_only):
@@ -200,6 +257,11 @@ class TextModality(Modality):
             network.load_vectors(
                 load_vectors(config.vectors, transform.vocabulary, dimensions=size, cache="data/vectors")
             )
+        if lessons is not None and transform.tokens == "words":
+            assert isinstance(network, networks.WideDeep)  # see `teacher.check`
+            known = transform.vocabulary[: arguments["deep_vocabulary"]]
+            if network.deep is not None:
+                network.deep.load_vectors(taught_by.word_vectors(known, arguments["embedding_size"]))
         return Task(
             network=network,
             settings=Network(name=config.network, arguments=arguments),
@@ -207,14 +269,35 @@ class TextModality(Modality):
             train=train,
             validation=validation,
             test=test,
+            calibration=calibration,
+            lessons=None if lessons is None else teacher.LessonBatches(lessons, transform, batch_size=fit.batch_size),
+            peers=peers,
             fit=fit,
-            variant={"vectors": config.vectors} if config.vectors else {},
+            variant=_variant(config),
+            remarks=_taught(config, lessons),
         )
+
+    def _answer_untaught(self, config: TextConfig, corpus: Corpus[str], device: torch.device) -> Tensor:
+        """Train the network without a teacher and answer the test split, label ids (M,) int64 in its order."""
+        config = replace(config, teacher=None, unlabelled=None, epochs=None, minutes=None)
+        task = self.prepare(config, corpus, device)
+        for _ in trainer.fit(task.network, task.train, task.validation, task.fit, device=device):
+            pass
+        logits, _ = trainer.predict_logits(task.network, task.test)
+        return logits.argmax(dim=1)[torch.tensor(task.test.positions).argsort()]
 
     def fit_ood(self, network: nn.Module, task: Task) -> tuple[Ood, dict[str, Tensor]]:
         """Fit the OOD detector: counts of training tokens, scales and threshold on validation data."""
         assert isinstance(task.transform, TextTransform)
-        return ood.fit(network, task.train, task.validation, transform=task.transform)
+        answers = network.out_of_fold() if isinstance(network, CrossFits) else None
+        return ood.fit(
+            network,
+            task.train,
+            task.calibration or task.validation,
+            transform=task.transform,
+            out_of_fold=answers and answers[0],
+            word_vectors=_word_vectors(task),
+        )
 
     def fit_baseline(self, corpus: Corpus[str], task: Task) -> BaselineAnswers:
         """Train a support vector machine on TF-IDF of the same texts and answer the test data."""
@@ -224,6 +307,33 @@ class TextModality(Modality):
         return BaselineAnswers(name=f"tfidf_svm_{tokens}", fields={}, label_ids=label_ids)
 
 
+def _variant(config: TextConfig) -> dict[str, Any]:
+    """Return the options that change the result and stand nowhere else."""
+    options = {"vectors": config.vectors, "teacher": config.teacher, "unlabelled": config.unlabelled}
+    return {name: str(value) for name, value in options.items() if value}
+
+
+def _taught(config: TextConfig, lessons: Lessons | None) -> tuple[str, ...]:
+    """Return the remark on a teacher, if there was one."""
+    if lessons is None:
+        return ()
+    counted = Message("items.text", {"count": len(lessons.texts)})
+    name = Path(str(config.teacher)).name
+    return (Message("notes.taught", {"teacher": name, "counted": counted}).text(),)
+
+
+def _word_vectors(task: Task) -> english.WordVectors | None:
+    """Return vectors of English words for a training on a few English texts."""
+    if task.train.num_examples > FEW_TEXTS:
+        return None
+    assert isinstance(task.transform, TextTransform)
+    joint = " " if task.transform.tokens == "words" else ""
+    vocabulary = task.transform.vocabulary
+    texts = [text for (ids, ends), _ in task.train.epoch() for text in ood.texts_of(ids, ends, vocabulary, joint)]
+    vectors = english.load()
+    return vectors if vectors.coverage(texts) >= english.LEAST_COVERAGE else None
+
+
 def _frequent_tokens(transform: TextTransform) -> str:
     """Join two dozen tokens of letters and digits, frequent and rarer ones: those are tokens everywhere."""
     tokens = [token for token in transform.vocabulary[2:2002] if token.isalnum()]
@@ -231,8 +341,8 @@ def _frequent_tokens(transform: TextTransform) -> str:
     return "".join(chosen) + " " if transform.tokens == "characters" else " ".join(chosen) + " "
 
 
-def _make_transform(config: TextConfig, texts: Sequence[str]) -> TextTransform:
-    from pyclassify.text.data import build_vocabulary, choose_tokens
+def _make_transform(config: TextConfig, texts: Sequence[str], unlabelled: Sequence[str] = ()) -> TextTransform:
+    from pyclassify.text.data import build_vocabulary, choose_tokens, least_usual_length
 
     tokens: Tokens
     if config.tokens == "auto":
@@ -241,16 +351,17 @@ def _make_transform(config: TextConfig, texts: Sequence[str]) -> TextTransform:
     else:
         tokens = config.tokens  # type: ignore[assignment]  # see `TextModality.check`
     vocabulary = build_vocabulary(
-        texts,
+        (*texts, *unlabelled),
         tokens=tokens,
         max_size=config.vocabulary_size or MAX_VOCABULARY[tokens],
         min_frequency=2 if len(texts) >= FREQUENT_FROM else 1,
     )
-    return TextTransform(vocabulary, tokens=tokens, max_tokens=config.max_tokens)
+    sure_from = least_usual_length(texts, tokens=tokens)
+    return TextTransform(vocabulary, tokens=tokens, max_tokens=config.max_tokens, sure_from=sure_from)
 
 
-def _fit_config(config: TextConfig, *, num_examples: int) -> FitConfig:
-    settings = networks.fit_defaults(config.network, num_examples=num_examples)
+def _fit_config(config: TextConfig, *, num_examples: int, num_lessons: int) -> FitConfig:
+    settings = networks.fit_defaults(config.network, num_examples=num_examples, num_lessons=num_lessons)
     for name in ("epochs", "minutes", "batch_size", "learning_rate", "patience"):
         if getattr(config, name) is not None:
             settings[name] = getattr(config, name)

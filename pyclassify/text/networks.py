@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
@@ -15,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyclassify.dataset import Batches, Examples
-from pyclassify.text.ngrams import NgramTable
+from pyclassify.locales import Message
+from pyclassify.text.ngrams import FOLDS, MAX_FOLDED_ENTRIES, SMALL_DATASET, FoldedTexts, NgramTable
 from pyclassify.text.transform import UNKNOWN_ID
 from pyclassify.training.config import TEXT_NETWORKS
 
@@ -24,6 +26,34 @@ LARGE_DATASET: Final = 200_000
 
 SHARE_COST: Final = 10.0
 """Gain in nats, summed over the validation texts, that a whole share of the deep part must bring to be believed."""
+
+SETTLED_AFTER: Final = 3
+"""Epochs after which a deep part without any share is given up, where the n-gram table was cross-validated."""
+
+ORDER: Final = {"words": 3, "characters": 6}
+"""Tokens of the longest n-grams."""
+
+ORDERS: Final = {"words": (1, 2, 3), "characters": (2, 3, 4, 5)}
+"""The same to choose from while texts are few."""
+
+LEAST_SHARE: Final = 0.05
+"""Smallest share of the table alone: without any, every text would get the same answer."""
+
+BIAS_SPREAD: Final = 3.0
+"""Standard deviation, in nats, of the biases that are expected: a weak pull to zero while texts are few."""
+
+_TAUGHT: Final[dict[str, Any]] = {
+    "taught": True,
+    **{"embedding_size": 80, "channels": 96, "widths": [5, 3, 3]},
+    **{"dropout": 0.2, "word_dropout": 0.05},
+}
+"""Settings of the network that learns from a teacher: it sees further than n-grams, and has enough texts for that."""
+
+TAUGHT_VOCABULARY: Final = 20_000
+"""Tokens that such a network knows."""
+
+MANY_LESSONS: Final = 50_000
+"""From so many answers of a teacher on, three epochs are enough."""
 
 BASELINE_EXAMPLES: Final = 100_000
 """The baseline is trained on so many texts at most, evenly spaced, so that the comparison takes minutes."""
@@ -69,6 +99,12 @@ class Convolutions(nn.Module):
         self.attention = nn.Linear(channels, 1)
         self.output = nn.Linear(2 * channels, num_labels)
 
+    @torch.no_grad()
+    def load_vectors(self, vectors: Tensor) -> None:
+        """Begin the embedding of the first tokens with vectors (V, embedding_size); padding and unknown stay random."""
+        count = min(len(vectors), self.embedding.num_embeddings)
+        self.embedding.weight[UNKNOWN_ID + 1 : count] = vectors[UNKNOWN_ID + 1 : count]
+
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Map ids (N, L) int64 and lengths (N,) int64 to logits (N, K)."""
         # an empty text counts as one token
@@ -96,22 +132,34 @@ class WideDeep(nn.Module):
     """The default: an n-gram table and a convolutional network whose logits are added in fitted shares.
 
     The table is solved for before the first epoch. Gradient steps train the network alone: the table overfits the
-    training texts, and would leave the network nothing to learn. The shares are fitted on validation data.
+    training texts, and would leave the network nothing to learn.
+
+    A support vector machine says too rarely what is rare in the training data. So the logits are a logistic regression
+    on the answers of the parts: a share for each, and a bias per label. While texts are few, it is fitted to answers of
+    tables that were solved for without them (cross-validation), and becomes part of the table; validation data only
+    says whether the network adds anything. With more texts it is fitted to validation data.
 
     Args:
         num_labels: K.
         vocabulary_size: V, padding and the unknown token included.
         buckets: rows of the n-gram table.
         order: n-grams of 1 up to this many tokens.
+        cost: of an error, against large scores, in the support vector machine of the table.
+        cross_validated: whether the table is calibrated by cross-validation on the training data.
+        biases: whether there is a bias per label beside the table's own, fitted to validation data.
+        taught: whether the network learned from a teacher, so that it need not prove on validation data that it is of
+            use; few such data would hardly ever do.
         deep_vocabulary: tokens that the convolutions know, the first of the vocabulary.
         embedding_size: numbers per token.
-        channels: numbers per token after each convolution.
+        channels: numbers per token after each convolution; 0 for a table without a network.
         widths: tokens that each convolution sees, odd numbers.
         dropout: share of the numbers before the last layer that are set to zero in training.
         word_dropout: share of the tokens that are made unknown in training.
     """
 
     shares: Tensor
+    biases: Tensor | None
+    deep: Convolutions | None
 
     def __init__(
         self,
@@ -120,6 +168,10 @@ class WideDeep(nn.Module):
         vocabulary_size: int,
         buckets: int,
         order: int,
+        cost: float = 1.0,
+        cross_validated: bool = False,
+        biases: bool = False,
+        taught: bool = False,
         deep_vocabulary: int = 12_000,
         embedding_size: int = 48,
         channels: int = 96,
@@ -128,29 +180,45 @@ class WideDeep(nn.Module):
         word_dropout: float = 0.1,
     ) -> None:
         super().__init__()
+        self.cross_validated, self.taught = cross_validated, taught
         self.register_buffer("shares", torch.ones(2))
-        self.wide = NgramTable(num_labels=num_labels, buckets=buckets, order=order)
-        self.deep = Convolutions(
-            num_labels=num_labels,
-            vocabulary_size=min(vocabulary_size, deep_vocabulary),
-            embedding_size=embedding_size,
-            channels=channels,
-            widths=widths,
-            dropout=dropout,
-            word_dropout=word_dropout,
-        )
+        self.register_buffer("biases", torch.zeros(num_labels) if biases else None)
+        self.wide = NgramTable(num_labels=num_labels, buckets=buckets, order=order, cost=cost)
+        self.deep = None
+        if channels:
+            self.deep = Convolutions(
+                num_labels=num_labels,
+                vocabulary_size=min(vocabulary_size, deep_vocabulary),
+                embedding_size=embedding_size,
+                channels=channels,
+                widths=widths,
+                dropout=dropout,
+                word_dropout=word_dropout,
+            )
+        self._folded: tuple[Tensor, Tensor] | None = None
 
+    @torch.no_grad()
     def prepare(self, batches: Batches) -> None:
-        """Fit the n-gram table to the training data, before the first epoch."""
+        """Fit the n-gram table to the training data, and calibrate it by cross-validation, before the first epoch."""
         self.wide.fit(batches)
+        self.shares.copy_(torch.tensor([1.0, 0.0 if self.deep is None else 1.0]))
+        if not self.cross_validated:
+            return
+        texts = FoldedTexts(self.wide, batches)
+        logits = texts.logits().unsqueeze(0)
+        regression = fit_regression(logits, texts.label_ids)
+        self.wide.rescale(float(regression.shares[0]), regression.biases)
+        self._folded = _cross_fitted(logits, texts.label_ids, texts.folds), texts.label_ids
 
     @torch.no_grad()
     def tune(self, batches: Batches) -> None:
-        """Set the shares of both parts to the most likely ones.
+        """Set the shares of both parts to the most likely ones, and the biases if there are any.
 
         Args:
-            batches: of validation data; on training data the table would seem infallible.
+            batches: of validation data; on training data the table would seem infallible. Without any, nothing changes.
         """
+        if self.deep is None or not batches.num_examples:
+            return
         self.eval()
         device = self.shares.device
         rows = [
@@ -158,30 +226,108 @@ class WideDeep(nn.Module):
             for (ids, lengths), label_ids in batches.epoch()
         ]
         logits = torch.cat([part_logits for part_logits, _ in rows], dim=1).double().cpu()
-        self.shares.copy_(_fit_shares(logits, torch.cat([label_ids for _, label_ids in rows]).cpu()))
+        label_ids = torch.cat([label_ids for _, label_ids in rows]).cpu()
+        regression = fit_regression(logits, label_ids, with_biases=self.biases is not None, is_taught=self.taught)
+        self.shares.copy_(regression.shares)
+        if self.biases is not None:
+            self.biases.copy_(regression.biases)
+        if self.cross_validated and not self.shares[1]:
+            self.shares[0] = 1  # cross-validation on all training texts knows the share of the table alone better
+
+    def out_of_fold(self) -> tuple[Tensor, Tensor] | None:
+        """Return logits (N, K) of the training texts by fits without them, and label ids (N,), as in an unseeded epoch.
+
+        None if there was no cross-validation, or if the network has a share too.
+        """
+        return None if self._has_deep_share() else self._folded
+
+    def settled(self, num_epochs: int) -> Message | None:
+        """Return the reason to stop where the network has no share after a few epochs."""
+        if self.taught or not self.cross_validated or num_epochs < SETTLED_AFTER or self._has_deep_share():
+            return None
+        return Message("notes.deep_part_without_share", {"epochs": num_epochs})
+
+    def _has_deep_share(self) -> bool:
+        return self.deep is not None and bool(self.shares[1] > 0)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Map ids (N, L) int64 and lengths (N,) int64 to logits (N, K); in training those of the deep part alone."""
-        deep: Tensor = self.deep(ids, lengths)
-        if self.training:
-            return deep
-        wide: Tensor = self.wide(ids, lengths)
-        return self.shares[0] * wide + self.shares[1] * deep
+        if self.training and self.deep is not None:
+            return self.deep(ids, lengths)  # type: ignore[no-any-return]
+        logits: Tensor = self.shares[0] * self.wide(ids, lengths)
+        if self.deep is not None:
+            logits = logits + self.shares[1] * self.deep(ids, lengths)
+        return logits if self.biases is None else logits + self.biases
 
 
-def _fit_shares(logits: Tensor, label_ids: Tensor) -> Tensor:
-    """Minimize the cross-entropy of logits (2, N, K) mixed in shares (2,), none negative."""
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """A logistic regression on the answers of several parts.
+
+    Args:
+        shares: (P,) float32, one for each part, none negative.
+        biases: (K,) float32.
+    """
+
+    shares: Tensor
+    biases: Tensor
+
+
+def fit_regression(
+    logits: Tensor, label_ids: Tensor, *, with_biases: bool = True, is_taught: bool = False
+) -> Regression:
+    """Minimize the cross-entropy of logits that are mixed in shares, with biases.
+
+    Args:
+        logits: (P, N, K) float64, of P parts: the table, and the network if there are two.
+        label_ids: (N,) int64.
+        with_biases: whether the biases are fitted, too; without, they are zero.
+        is_taught: whether the network learned from a teacher: then a share of one half is expected of both parts.
+
+    Returns:
+        Shares of at least 0, or LEAST_SHARE of a single part, and biases.
+    """
     from scipy.optimize import minimize  # only training needs it
 
-    def loss(shares: Any) -> float:
-        mixed = torch.einsum("p,pnk->nk", torch.from_numpy(shares), logits)
+    num_parts, count, num_labels = logits.shape
+    num_biases = num_labels if with_biases else 0
+
+    def loss(point: Any) -> tuple[float, Any]:
+        values = torch.tensor(point, requires_grad=True)
+        shares, biases = values[:num_parts], values[num_parts:]
         # A small penalty on the shares: where every answer is right, ever larger shares would be likelier still. And
         # the deep part has to earn its share: on a few hundred texts it can look useful by chance.
-        penalty = 1e-4 * float((shares**2).sum()) + SHARE_COST / len(label_ids) * float(shares[1])
-        return F.cross_entropy(mixed, label_ids).item() + penalty
+        penalty = 1e-4 * count * shares.square().sum()
+        penalty = penalty + SHARE_COST * ((shares - 0.5).square() if is_taught else shares[1:]).sum()
+        penalty = penalty + biases.square().sum() / (2 * BIAS_SPREAD**2)
+        if num_parts == 1:  # with next to no texts it stays near 1
+            penalty = penalty + shares.log().square().sum() / 2
+        mixed = torch.einsum("p,pnk->nk", shares, logits)
+        total = (
+            F.cross_entropy(mixed + biases if with_biases else mixed, label_ids, reduction="sum") + penalty
+        ) / count
+        total.backward()  # type: ignore[no-untyped-call]
+        return total.item(), values.grad.numpy()  # type: ignore[union-attr]
 
-    result = minimize(loss, x0=[1.0] * len(logits), bounds=[(0.0, 20.0)] * len(logits), method="L-BFGS-B")
-    return torch.from_numpy(result.x).float()
+    bounds = [(LEAST_SHARE if num_parts == 1 else 0.0, 20.0)] * num_parts + [(-20.0, 20.0)] * num_biases
+    first = [1.0] * num_parts + [0.0] * num_biases
+    with torch.enable_grad():
+        result = minimize(loss, x0=first, jac=True, bounds=bounds, method="L-BFGS-B")
+    point = torch.from_numpy(result.x).float()
+    return Regression(point[:num_parts], point[num_parts:] if with_biases else torch.zeros(num_labels))
+
+
+def _cross_fitted(logits: Tensor, label_ids: Tensor, folds: Tensor) -> Tensor:
+    """Calibrate the logits (1, N, K) of each fold by a regression on the other folds: (N, K) float32."""
+    result = torch.empty(logits.shape[1:])
+    for fold in range(FOLDS):
+        inside = folds == fold
+        if not inside.any():
+            continue
+        others = ~inside if not inside.all() else inside
+        regression = fit_regression(logits[:, others], label_ids[others])
+        result[inside] = logits[0, inside].float() * regression.shares[0] + regression.biases
+    return result
 
 
 class Lstm(nn.Module):
@@ -263,7 +409,14 @@ def build(name: str, *, num_labels: int, **arguments: Any) -> nn.Module:
 
 
 def arguments_for(
-    name: str, *, vocabulary_size: int, num_labels: int, tokens: str, num_examples: int, num_tokens: int
+    name: str,
+    *,
+    vocabulary_size: int,
+    num_labels: int,
+    tokens: str,
+    num_examples: int,
+    num_tokens: int,
+    is_taught: bool = False,
 ) -> dict[str, Any]:
     """Choose a network's sizes by the size of the training data.
 
@@ -274,6 +427,7 @@ def arguments_for(
         tokens: "words" or "characters".
         num_examples: training texts.
         num_tokens: tokens of all training texts together.
+        is_taught: whether a teacher answers many more texts, from which a larger network learns.
 
     Returns:
         Keyword arguments for `build`, plain JSON values.
@@ -281,32 +435,61 @@ def arguments_for(
     if name == "lstm":
         return {"vocabulary_size": vocabulary_size, "embedding_size": 300, "hidden_size": 256}
     is_large = num_examples > 20_000
+    order = ORDER[tokens]
+    cross_validated = num_examples <= SMALL_DATASET and order * num_tokens <= MAX_FOLDED_ENTRIES
     return {
         "vocabulary_size": vocabulary_size,
-        "buckets": _buckets(num_labels, num_tokens),
-        "order": 3 if tokens == "words" else 6,
+        "buckets": _buckets(num_labels, 4 * num_tokens if cross_validated else num_tokens),
+        "order": order,
+        "cross_validated": cross_validated,
+        "biases": not cross_validated,
         "deep_vocabulary": min(vocabulary_size, 12_000),
         "embedding_size": 48 if is_large else 32,
         "channels": 96 if is_large else 64,
         "widths": [5] if tokens == "words" else [5, 5],
         "dropout": 0.4,
         "word_dropout": 0.1 if tokens == "words" else 0.03,
+        **({**_TAUGHT, "deep_vocabulary": min(vocabulary_size, TAUGHT_VOCABULARY)} if is_taught else {}),
     }
 
 
+def choose_order(batches: Batches, *, tokens: str, num_labels: int, buckets: int) -> int:
+    """Choose the length of the longest n-grams by cross-validation: the fewer the texts, the shorter.
+
+    Args:
+        batches: (ids, lengths) and label ids of the training texts, up to FEW_TEXTS.
+        tokens: "words" or "characters".
+        num_labels: K.
+        buckets: of the table.
+
+    Returns:
+        One of ORDERS[tokens].
+    """
+    losses = {}
+    for order in ORDERS[tokens]:
+        texts = FoldedTexts(NgramTable(num_labels=num_labels, buckets=buckets, order=order), batches)
+        logits = _cross_fitted(texts.logits().unsqueeze(0), texts.label_ids, texts.folds)
+        losses[order] = F.cross_entropy(logits, texts.label_ids).item()
+    return min(losses, key=lambda order: losses[order])
+
+
 def _buckets(num_labels: int, num_tokens: int) -> int:
-    """Return a power of two near the number of n-grams worth keeping; the table stays below about 8 MB."""
+    """Return a power of two near the number of n-grams worth keeping; the table stays below about 8 MB.
+
+    Of a few texts more n-grams are kept for each token: cross-validation then finds fewer errors.
+    """
     columns = 1 if num_labels == 2 else num_labels
     most = max(12, 21 - max(1, math.ceil(math.log2(columns))))
     return int(2 ** min(most, max(17, math.ceil(math.log2(max(1, num_tokens / 8))))))
 
 
-def fit_defaults(name: str, *, num_examples: int = 25_000) -> dict[str, Any]:
+def fit_defaults(name: str, *, num_examples: int = 25_000, num_lessons: int = 0) -> dict[str, Any]:
     """Return the settings of the optimizer that suit a network, as arguments of `FitConfig`.
 
     Args:
         name: one of TEXT_NETWORKS.
         num_examples: training texts; few need more epochs and smaller batches.
+        num_lessons: texts that a teacher has answered, if there is one.
     """
     if name == "lstm":
         return {
@@ -329,6 +512,7 @@ def fit_defaults(name: str, *, num_examples: int = 25_000) -> dict[str, Any]:
         "label_smoothing": 0.0,
         "clip_norm": 0.0,
         "average_decay": 0.0,
+        **({"batch_size": 128, "epochs": 3} if num_lessons > MANY_LESSONS else {}),
     }
 
 

@@ -6,6 +6,7 @@ It is arithmetic on token ids alone, so that it can be exported with the network
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyclassify.dataset import Batches
+from pyclassify.dataset import Batches, Integers
 
 # The hash of an n-gram is h = (h * STEP + id) mod PRIME, token by token, then h * SPREAD mod PRIME mod buckets. Every
 # product stays below 2^53, so that ONNX and JavaScript numbers give the same buckets.
@@ -28,10 +29,21 @@ MAX_ORDER: Final = 16
 MAX_BUCKETS: Final = 2**26
 
 SMALL_DATASET: Final = 10_000
-"""Up to so many texts, n-grams of a single text are kept, as there are few others, and all have the same weight."""
+"""Up to so many texts, n-grams of a single text are kept, as there are few others, and the rarer ones weigh more."""
+
+FEW_TEXTS: Final = 5_000
+"""Up to so many texts the longest n-grams are chosen by cross-validation: fewer texts need shorter ones."""
+
+FOLDS: Final = 5
+
+MAX_FOLDED_ENTRIES: Final = 10_000_000
+"""N-grams of all texts together that cross-validation holds in memory, at 12 bytes each."""
 
 MAX_ENTRIES: Final = 150_000_000
 """N-grams of all texts together that the solver is given, at 28 bytes each; of larger data a sample is drawn."""
+
+
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class NgramTable(nn.Module):
@@ -97,6 +109,12 @@ class NgramTable(nn.Module):
             keys.append(torch.where(is_inside, value * SPREAD % PRIME % num_keys, num_keys))
         return torch.cat(keys, dim=1)
 
+    @torch.no_grad()
+    def rescale(self, share: float, biases: Tensor) -> None:
+        """Multiply all logits by a number, and add biases (K,) to them."""
+        self.table.weight.mul_(share)
+        self.bias.mul_(share).add_((biases[1:] - biases[:1] if self.num_labels == 2 else biases).to(self.bias))
+
     def token_scores(self, ids: Tensor) -> Tensor:
         """Share the logits of one text out to its tokens: each n-gram evenly to all its places and their tokens.
 
@@ -151,8 +169,9 @@ class NgramTable(nn.Module):
         others = document_frequency.sum(dim=0) - document_frequency + 1
         own = document_frequency + 1
         ratios = (own / own.sum(dim=1, keepdim=True)).log() - (others / others.sum(dim=1, keepdim=True)).log()
-        # the ratios of a few texts are mostly noise: there, equal weights gave better answers in cross-validation
-        weights = torch.ones_like(ratios[0]) if is_small else ratios.abs().amax(dim=0)
+        # the ratios of a few texts are mostly noise: there, the rarity of an n-gram says more
+        seen = document_frequency.sum(dim=0)
+        weights = _rarity(seen, batches.num_examples) if is_small else ratios.abs().amax(dim=0)
         importance = (weights * is_kept).cpu()
         coefficients, intercepts = _solve(*self._matrix(batches, importance, num_entries), cost=self.cost)
         self.table.weight.copy_((torch.from_numpy(coefficients).float() * importance).T)
@@ -183,9 +202,7 @@ class NgramTable(nn.Module):
         self.fingerprints.copy_(torch.where(best >= 0, fingerprint, RIVALS))
         return torch.arange(self.buckets, device=fingerprint.device) * RIVALS + fingerprint, best >= 0
 
-    def _matrix(
-        self, batches: Batches, importance: Tensor, num_entries: int
-    ) -> tuple[Any, np.ndarray[Any, np.dtype[np.int64]]]:
+    def _matrix(self, batches: Batches, importance: Tensor, num_entries: int) -> tuple[Any, Integers]:
         """Make the solver's input: (N, buckets) sparse, each text's n-grams by weight, and label ids (N,)."""
         from scipy.sparse import csr_matrix
 
@@ -209,6 +226,114 @@ class NgramTable(nn.Module):
         return matrix, np.concatenate(label_ids)
 
 
+class FoldedTexts:
+    """The distinct n-grams of a few texts, for the answers of tables that are fitted without some of them.
+
+    Args:
+        table: whose n-grams and cost they are; it is not changed.
+        batches: (ids, lengths) and label ids of N texts, of about MAX_FOLDED_ENTRIES n-grams at most.
+    """
+
+    def __init__(self, table: NgramTable, batches: Batches) -> None:
+        from scipy.sparse import csr_matrix
+
+        keys, ends, label_ids, groups = [], [0], [], []
+        copies: dict[bytes, int] = {}
+        for (ids, lengths), batch_label_ids in batches.epoch():
+            ids, lengths = ids.cpu(), lengths.cpu()
+            batch_keys, is_counted = _distinct(
+                table.keys(ids.to(table.bias.device), lengths.to(table.bias.device)).cpu(), table.buckets * RIVALS
+            )
+            keys.append(batch_keys[is_counted].numpy())
+            ends.extend((ends[-1] + is_counted.sum(dim=1).cumsum(dim=0)).tolist())
+            label_ids.append(batch_label_ids.cpu())
+            for text, length in zip(ids, lengths.tolist(), strict=True):
+                groups.append(copies.setdefault(text[:length].numpy().tobytes(), len(copies)))
+        self._table = table
+        self._keys, columns = np.unique(np.concatenate(keys), return_inverse=True)
+        ones = np.ones(len(columns))
+        self._matrix: Any = csr_matrix((ones, columns.astype(np.int32), ends), (len(ends) - 1, len(self._keys)))
+        self.label_ids = torch.cat(label_ids)
+        self.folds = fold_numbers(groups, self.label_ids)
+
+    def logits(self) -> Tensor:
+        """Return the logits (N, K) that tables give to the fold that each of them is fitted without."""
+        scores = np.zeros((len(self.label_ids), self._table.bias.numel()))
+        for fold in range(FOLDS):
+            inside = self.folds.numpy() == fold
+            if inside.any() and not inside.all():
+                scores[inside] = self._scores(~inside, inside)
+        return self._table._logits(torch.from_numpy(scores))
+
+    def _scores(self, fitted: Bools, answered: Bools) -> Any:
+        """Return the scores (A, columns) of the texts to answer by a table that is fitted to others."""
+        from scipy.sparse import diags_array
+
+        kept, seen = self._choose(fitted)
+        weights = _rarity(torch.from_numpy(seen[kept]), int(fitted.sum())).numpy()
+        parts = [self._matrix[rows][:, kept] for rows in (fitted, answered)]
+        lengths = [np.maximum(part.sum(axis=1), 1) for part in parts]
+        own, others = (
+            (diags_array(np.asarray(length).ravel() ** -0.5) @ part @ diags_array(weights)).tocsr()
+            for part, length in zip(parts, lengths, strict=True)
+        )
+        label_ids = self.label_ids.numpy()[fitted]
+        present = np.unique(label_ids)
+        columns = self._table.bias.numel()
+        # a label whose only texts are to be answered is never the answer
+        scores = np.full((others.shape[0], columns), -1.0)
+        if columns == 1 and len(present) == 1:
+            return scores * (1 - 2 * present[0])
+        coefficients, intercepts = _solve(own, label_ids, cost=self._table.cost)
+        found = np.asarray(others @ coefficients.T) + intercepts
+        if columns > 1 and len(present) == 2:  # a single score, of the second of the two
+            found = np.concatenate([-found, found], axis=1)
+        scores[:, present if columns > 1 else slice(None)] = found
+        return scores
+
+    def _choose(self, fitted: Bools) -> tuple[Any, Any]:
+        """Choose the n-gram of each bucket as `NgramTable` does; return their columns, and how many texts have each."""
+        from scipy.sparse import csr_matrix
+
+        part, label_ids = self._matrix[fitted], self.label_ids.numpy()[fitted]
+        count = len(label_ids)
+        by_label = csr_matrix((np.ones(count), (label_ids, np.arange(count))), (self._table.num_labels, count))
+        observed = (by_label @ part).tocoo()
+        seen = np.bincount(part.indices, minlength=len(self._keys)).astype(np.float64)
+        totals = np.bincount(observed.row, weights=observed.data, minlength=self._table.num_labels)
+        expected = seen[observed.col] * totals[observed.row] / totals.sum()
+        deviations = observed.data * np.log(observed.data / expected)
+        gain = np.bincount(observed.col, deviations, len(self._keys)) + 1e-3 * np.log1p(seen)
+        buckets = self._keys // RIVALS
+        order = np.lexsort((-np.arange(len(gain)), gain, seen > 0, buckets))
+        last = order[np.append(np.diff(buckets[order]) > 0, True)]
+        return last[seen[last] > 0], seen
+
+
+def fold_numbers(groups: Sequence[int], label_ids: Tensor) -> Tensor:
+    """Share out texts to FOLDS folds, stratified by label, with copies in the same one.
+
+    Args:
+        groups: a number per text, the same for copies.
+        label_ids: (N,) int64.
+
+    Returns:
+        (N,) int64 from 0 to FOLDS - 1; always the same for the same labels and copies.
+    """
+    distinct, first, inverse = np.unique(np.asarray(groups), return_index=True, return_inverse=True)
+    shuffled = np.random.default_rng(0).permutation(len(distinct))
+    by_label = shuffled[np.argsort(label_ids.numpy()[first][shuffled], kind="stable")]
+    folds = np.empty(len(distinct), dtype=np.int64)
+    folds[by_label] = np.arange(len(distinct)) % FOLDS
+    return torch.from_numpy(folds[inverse])
+
+
+def _rarity(seen: Tensor, num_texts: int) -> Tensor:
+    """Weigh n-grams by their inverse document frequency, so that a text's mean square is about 1."""
+    weights = ((1 + num_texts) / (1 + seen)).log() + 1
+    return weights / ((weights.square() * seen).sum() / seen.sum().clamp(min=1)).sqrt().clamp(min=1e-6)
+
+
 def _distinct(values: Tensor, end: int) -> tuple[Tensor, Tensor]:
     """Sort each row, and mark the first of each value below `end`; values that are not marked mean nothing."""
     values = values.sort(dim=1).values
@@ -216,7 +341,7 @@ def _distinct(values: Tensor, end: int) -> tuple[Tensor, Tensor]:
     return values.clamp(max=end - 1), is_first & (values < end)
 
 
-def _solve(matrix: Any, label_ids: np.ndarray[Any, np.dtype[np.int64]], *, cost: float) -> tuple[Any, Any]:
+def _solve(matrix: Any, label_ids: Integers, *, cost: float) -> tuple[Any, Any]:
     """Return coefficients (K, buckets) and intercepts (K,); a single row for two labels."""
     # imported here: only training needs it
     from sklearn.exceptions import ConvergenceWarning

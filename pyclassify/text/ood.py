@@ -1,8 +1,12 @@
 """Out-of-distribution detection for texts.
 
 One view looks at the network's answer: its energy. The others look at the tokens: how surprising they are by themselves
-and in their order, and how few they are. A network over words knows nothing of a word that it has no vector for, and is
-often as sure of a text in another language as of any; its tokens give it away.
+and in their order. A network over words knows nothing of a word that it has no vector for, and is often as sure of a
+text in another language as of any; its tokens give it away. A short text is not strange: a note says that it is short
+(`text.transform`). Checkpoints from before that note have one more view, how few the tokens are.
+
+A few dozen texts leave out many words that belong to their subject. There, if they are English, one more view tells
+what the words mean: how far the nearest training text is by word vectors (`text.english`).
 """
 
 from __future__ import annotations
@@ -19,7 +23,8 @@ from torch import Tensor, nn
 
 from pyclassify.dataset import Batches, Integers
 from pyclassify.manifest import Ood, Section
-from pyclassify.ood import Scale, View, checked_tensor, device_of, energy, fit_scale
+from pyclassify.ood import REFUSED_SHARE, Scale, View, checked_tensor, device_of, energy, fit_scale
+from pyclassify.text.english import UNREADABLE, WordVectors
 from pyclassify.text.transform import UNKNOWN_ID, TextTransform
 
 ORDERS: Final = {"words": 2, "characters": 4}
@@ -29,6 +34,23 @@ WORD_TOKENS: Final = {"words": 1, "characters": 5}
 """Tokens in a word, about."""
 
 MAX_ORDER: Final = 8
+MEANING: Final = "meaning"
+
+LEAST_DEVIATION: Final = 0.4
+"""Standard deviations that cost a unit of surprise, at least: where all training texts are long, their means are closer
+together than chance would have it, which short texts must not pay for."""
+
+FEW_REFUSED_SHARE: Final = 0.1
+"""Share of texts like the training data that is refused where they are few: a few dozen texts are no ground to answer
+much with, and a threshold that only one of them exceeds would be chance."""
+
+FEW_VALIDATION: Final = 100
+"""With fewer validation texts, texts of the training data are measured by counts of the others, if their logits are
+known from cross-validation."""
+
+LEFT_OUT_FOLDS: Final = 20
+"""Parts of the training texts that are measured by counts of the others."""
+
 MAX_VALIDATION: Final = 10_000
 """Validation texts that scales and threshold are fitted on."""
 
@@ -96,7 +118,13 @@ class OodSettings(Section):
 
 
 def fit(
-    network: nn.Module, train: Batches, validation: Batches, *, transform: TextTransform
+    network: nn.Module,
+    train: Batches,
+    validation: Batches,
+    *,
+    transform: TextTransform,
+    out_of_fold: Tensor | None = None,
+    word_vectors: WordVectors | None = None,
 ) -> tuple[Ood, dict[str, Tensor]]:
     """Fit the detector of a trained network.
 
@@ -105,20 +133,36 @@ def fit(
         train: texts that it was trained on, whose tokens are counted.
         validation: texts that it was not trained on; they set scales and threshold.
         transform: of the network.
+        out_of_fold: logits (N, K) of the training texts by fits without them, in the order of an unseeded epoch; they
+            set scales and threshold where there are fewer than FEW_VALIDATION validation texts.
+        word_vectors: for the view of the meaning, if `out_of_fold` is used.
 
     Returns:
         Plain data and small tensors for `TextOod`.
+
+    Raises:
+        ValueError: there is nothing to set scales and threshold by.
     """
     network.eval()
-    order, word = ORDERS[transform.tokens], WORD_TOKENS[transform.tokens]
-    tensors = count_tokens(train, vocabulary_size=len(transform.vocabulary), order=order)
-    surprise = TokenSurprise(tensors, order)
-    energies, means, variances, lengths = _measure(surprise, network, validation)
+    order, word, size = ORDERS[transform.tokens], WORD_TOKENS[transform.tokens], len(transform.vocabulary)
+    tensors = count_tokens(train, vocabulary_size=size, order=order)
+    names, distances, refused_share = ["energy", "tokens", "order"], None, REFUSED_SHARE
+    if out_of_fold is not None and validation.num_examples < FEW_VALIDATION:
+        refused_share = FEW_REFUSED_SHARE
+        if word_vectors is not None:
+            tensors |= meaning_tensors(train, word_vectors, transform)
+            names, distances = [*names, MEANING], Meaning(tensors).distances_left_out()
+        measured = _measure_left_out(train, energy(out_of_fold), vocabulary_size=size, order=order)
+    elif validation.num_examples:
+        measured = _measure(TokenSurprise(tensors, order), network, validation)
+    else:
+        raise ValueError("without validation texts the logits of cross-validation are needed")
+    energies, means, variances, lengths = measured
     tokens, ordered = (_usual(means[row], variances[row], lengths) for row in range(2))
     settings = OodSettings(order=order, word=word, usual=UsualSurprises(tokens=tokens, order=ordered))
-    rows = _view_values(settings.usual, energies.tolist(), means.T.tolist(), lengths.tolist())
-    views = _views(word)
-    threshold, knots = fit_scale(rows, views)
+    views = _views(word, names)
+    rows = _view_values(settings.usual, energies.tolist(), means.T.tolist(), lengths.tolist(), names, distances)
+    threshold, knots = fit_scale(rows, views, refused_share=refused_share)
     ood = Ood(
         threshold=threshold,
         views=[view.name for view in views],
@@ -145,7 +189,9 @@ class TextOod:
         self._network = network
         self._usual = own.usual
         self._surprise = TokenSurprise(tensors, own.order)
-        self._scale = Scale(settings.threshold, settings.views, tensors, _views(own.word))
+        views = _views(own.word, settings.views)
+        self._scale = Scale(settings.threshold, settings.views, tensors, views)
+        self._meaning = Meaning(tensors) if MEANING in settings.views else None
         self.threshold = settings.threshold
         self.views: Sequence[str] = tuple(settings.views)
 
@@ -163,25 +209,42 @@ class TextOod:
 
     def _values(self, logits: Tensor, ids: Tensor, lengths: Tensor) -> list[list[float]]:
         means, _ = self._surprise(ids, lengths)
-        return _view_values(self._usual, energy(logits).tolist(), means.T.tolist(), lengths.tolist())
+        distances = None if self._meaning is None else self._meaning.distances(ids, lengths)
+        return _view_values(
+            self._usual, energy(logits).tolist(), means.T.tolist(), lengths.tolist(), self.views, distances
+        )
 
 
-def _views(word: int) -> list[View]:
-    # One word costs at most 6 units of surprise, two 3, and so on, however long the training texts are: among film
-    # reviews a sentence is short, and still no reason to refuse it.
+def _views(word: int, names: Sequence[str]) -> list[View]:
+    """Return the views: always the first three, of the others those that are named."""
+    # Only older checkpoints have it. One word costs at most 6 units of surprise, two 3, and so on, however long the
+    # training texts are: among film reviews a sentence is short, and still no reason to refuse it.
     shortness = View(name="shortness", is_surface=True, least_excess=1 / (6 * max(1.0, word)))
     return [
         View(name="energy", is_surface=False),
-        View(name="tokens", is_surface=True),
-        View(name="order", is_surface=True),
-        shortness,
+        View(name="tokens", is_surface=True, least_excess=LEAST_DEVIATION),
+        View(name="order", is_surface=True, least_excess=LEAST_DEVIATION),
+        *(view for view in (View(name=MEANING, is_surface=False), shortness) if view.name in names),
     ]
 
 
 def _view_values(
-    usual: UsualSurprises, energies: Sequence[float], means: Sequence[Sequence[float]], lengths: Sequence[int]
+    usual: UsualSurprises,
+    energies: Sequence[float],
+    means: Sequence[Sequence[float]],
+    lengths: Sequence[int],
+    names: Sequence[str],
+    distances: Sequence[float] | None = None,
 ) -> list[list[float]]:
-    """Return the value of each view, (N, 4), from energies (N,), mean surprises (N, 2) and lengths (N,).
+    """Return the values of the named views, (N, V).
+
+    Args:
+        usual: surprises of the validation texts.
+        energies: (N,).
+        means: (N, 2) surprises.
+        lengths: (N,).
+        names: V of them.
+        distances: (N,) from the nearest training text, for the view of the meaning.
 
     Short texts have rarer means by chance alone. So the distance of a mean from the usual one is divided by the spread
     of texts of its length: of a token about its text's mean, and of that about the mean of all.
@@ -193,7 +256,11 @@ def _view_values(
             (mean - part.mean) / math.sqrt(part.within * per_token + part.between)
             for mean, part in zip(text_means, (usual.tokens, usual.order), strict=True)
         ]
-        rows.append([text_energy, *deviations, per_token])
+        rows.append([text_energy, *deviations])
+    if MEANING in names and distances is not None:
+        rows = [[*row, distance] for row, distance in zip(rows, distances, strict=True)]
+    if "shortness" in names:
+        rows = [[*row, 1 / max(1, length)] for row, length in zip(rows, lengths, strict=True)]
     return rows
 
 
@@ -206,18 +273,130 @@ def _measure(
     num_batches = math.ceil(MAX_VALIDATION / max(1, validation.num_examples) * len(validation))
     for (ids, lengths), _ in islice(validation.epoch(0), num_batches):
         energies = energy(network(ids.to(device), lengths.to(device))).cpu().numpy()
-        means, costs = surprise(ids, lengths)
-        ends = np.maximum(lengths.cpu().numpy(), 1)
-        variances = np.maximum((costs**2).sum(axis=2) / ends - means**2, 0)
-        rows.append((energies, means, variances, ends))
+        rows.append((energies, *_surprise_statistics(surprise, ids, lengths)))
     energies, means, variances, ends = (np.concatenate(parts, axis=-1) for parts in zip(*rows, strict=True))
     return energies, means, variances, ends
+
+
+class _Part:
+    """Some of the texts of batches, as batches of one text each."""
+
+    def __init__(self, texts: Sequence[tuple[tuple[Tensor, ...], Tensor]]) -> None:
+        self._texts = texts
+
+    @property
+    def num_examples(self) -> int:
+        return len(self._texts)
+
+    @property
+    def positions(self) -> Sequence[int]:
+        return range(len(self._texts))
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def epoch(self, seed: int | None = None) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+        yield from self._texts
+
+
+@torch.inference_mode()
+def _measure_left_out(
+    train: Batches, energies: Tensor, *, vocabulary_size: int, order: int
+) -> tuple[Floats, Floats, Floats, Integers]:
+    """Return the same of training texts, each by counts of the texts that are in none of its folds.
+
+    Args:
+        train: N texts.
+        energies: (N,) by fits without the text, in the order of an unseeded epoch.
+        vocabulary_size: V.
+        order: of the n-grams.
+    """
+    texts = [
+        ((ids[row : row + 1, : max(1, length)], lengths[row : row + 1]), label_ids[row : row + 1])
+        for (ids, lengths), label_ids in train.epoch()
+        for row, length in enumerate(lengths.tolist())
+    ]
+    copies: dict[bytes, int] = {}
+    groups = [copies.setdefault(ids.numpy().tobytes(), len(copies)) for (ids, _), _ in texts]
+    folds = np.random.default_rng(0).permutation(len(copies))[groups] % LEFT_OUT_FOLDS
+    rows: list[tuple[Floats, Floats, Integers]] = [(np.empty((2, 0)), np.empty((2, 0)), np.empty(0, np.int64))] * len(
+        texts
+    )
+    for fold in np.unique(folds):
+        others = [text for text, own in zip(texts, folds, strict=True) if own != fold] or texts
+        surprise = TokenSurprise(count_tokens(_Part(others), vocabulary_size=vocabulary_size, order=order), order)
+        for position in np.flatnonzero(folds == fold):
+            rows[position] = _surprise_statistics(surprise, *texts[position][0])
+    means, variances, ends = (np.concatenate(parts, axis=-1) for parts in zip(*rows, strict=True))
+    return energies.double().numpy(), means, variances, ends
+
+
+def _surprise_statistics(surprise: TokenSurprise, ids: Tensor, lengths: Tensor) -> tuple[Floats, Floats, Integers]:
+    """Return means and variances of both surprises within each text, (2, N) each, and lengths (N,)."""
+    means, costs = surprise(ids, lengths)
+    ends = np.maximum(lengths.cpu().numpy(), 1)
+    return means, np.maximum((costs**2).sum(axis=2) / ends - means**2, 0), ends
 
 
 def _usual(means: Floats, variances: Floats, lengths: Integers) -> Usual:
     total, within = float(means.var()), float(variances.mean())
     between = max(total - within * float((1 / lengths).mean()), 0.1 * total, 1e-3)
     return Usual(mean=float(np.median(means)), within=within, between=between)
+
+
+# The meaning of texts, by word vectors
+
+
+class Meaning:
+    """How far texts are from the nearest training text by what their words mean.
+
+    Args:
+        tensors: from `meaning_tensors`.
+
+    Raises:
+        ValueError: the parts do not fit together.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._word_vectors = WordVectors(tensors)
+        if not {"vocabulary", "bank"} <= tensors.keys():
+            raise ValueError("vocabulary and bank are missing")
+        self._vocabulary = bytes(tensors["vocabulary"].to(torch.uint8).tolist()).decode().split("\n")
+        self._joint = "" if " " in self._vocabulary else " "  # characters have a token for a space, words have none
+        bank = checked_tensor(tensors, "bank", (len(tensors["bank"]), self._word_vectors.size)).cpu().numpy()
+        lengths = np.linalg.norm(bank, axis=1, keepdims=True)
+        self._bank: Floats32 = (bank / np.maximum(lengths, 1)).astype(np.float32)
+
+    def distances(self, ids: Tensor, lengths: Tensor) -> list[float]:
+        """Return 1 minus the cosine with the nearest training text for texts (N, L) of some lengths (N,)."""
+        directions = self._word_vectors(texts_of(ids, lengths, self._vocabulary, self._joint))
+        similarity = (directions @ self._bank.T).max(axis=1, initial=0)
+        return (1 - similarity).tolist()  # type: ignore[no-any-return]
+
+    def distances_left_out(self) -> list[float]:
+        """Return the same for the training texts, each compared with the others that are no copies of it."""
+        similarity = self._bank @ self._bank.T
+        return (1 - np.where(similarity < 0.999, similarity, 0).max(axis=1, initial=0)).tolist()  # type: ignore[no-any-return]
+
+
+def meaning_tensors(train: Batches, word_vectors: WordVectors, transform: TextTransform) -> dict[str, Tensor]:
+    """Return the tensors for `Meaning`: word vectors, vocabulary, and a byte per number of the training texts."""
+    joint = " " if transform.tokens == "words" else ""
+    texts = [
+        text for (ids, lengths), _ in train.epoch() for text in texts_of(ids, lengths, transform.vocabulary, joint)
+    ]
+    bank = torch.from_numpy(word_vectors(texts) * 127).round().to(torch.int8)
+    vocabulary = torch.tensor(list("\n".join(transform.vocabulary).encode()), dtype=torch.uint8)
+    return {**word_vectors.tensors, "vocabulary": vocabulary, "bank": bank}
+
+
+def texts_of(ids: Tensor, lengths: Tensor, vocabulary: Sequence[str], joint: str) -> list[str]:
+    """Join the tokens of texts (N, L) of some lengths (N,); a token that has no name is `UNREADABLE`."""
+    names = [UNREADABLE if i <= UNKNOWN_ID else token for i, token in enumerate(vocabulary)]
+    return [
+        joint.join(names[i] if i < len(names) else UNREADABLE for i in row[:length])
+        for row, length in zip(ids.tolist(), lengths.tolist(), strict=True)
+    ]
 
 
 # Surprise of tokens. It is arithmetic on token ids in numpy: for the few tokens of one text, in a quarter of the time

@@ -127,6 +127,7 @@ class TextTransform:
         tokens: kind of token.
         lowercase: whether capitals are read as small letters.
         max_tokens: a longer text is cut, and a note says so.
+        sure_from: a text with fewer tokens gets a note that it is short; 0 for none.
 
     Raises:
         ValueError: a value that cannot work.
@@ -137,6 +138,7 @@ class TextTransform:
     tokens: Tokens
     lowercase: bool = True
     max_tokens: int = 1024
+    sure_from: int = 0
     _ids: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -144,6 +146,8 @@ class TextTransform:
             raise ValueError(f"tokens must be one of {get_args(Tokens)}, got {self.tokens!r}")
         if self.max_tokens < MIN_TOKENS:
             raise ValueError(f"max_tokens must be at least {MIN_TOKENS}, got {self.max_tokens}")
+        if self.sure_from < 0:
+            raise ValueError(f"sure_from must be at least 0, got {self.sure_from}")
         if self.vocabulary[:2] != (PADDING, UNKNOWN):
             raise ValueError(f"a vocabulary begins with {PADDING} and {UNKNOWN}, got {self.vocabulary[:2]}")
         ids = {token: position for position, token in enumerate(self.vocabulary)}
@@ -181,7 +185,9 @@ class TextTransform:
         tokens = tokenize(text, tokens=self.tokens, lowercase=self.lowercase)
         if not tokens:
             raise InputError("text_empty")
-        return (tokens, ()) if len(tokens) <= self.max_tokens else self._cut(tokens)
+        if len(tokens) > self.max_tokens:
+            return self._cut(tokens)
+        return tokens, (Message("notes.too_short"),) if len(tokens) < self.sure_from else ()
 
     def _cut(self, tokens: list[str]) -> tuple[list[str], tuple[Message, ...]]:
         # the spaces at both ends of a text in characters are ours: they stay, and are not counted in the note
@@ -208,7 +214,12 @@ class TextTransform:
 
     def settings(self) -> dict[str, JsonValue]:
         """Return everything but the vocabulary as plain JSON."""
-        return {"tokens": self.tokens, "lowercase": self.lowercase, "max_tokens": self.max_tokens}
+        settings: dict[str, JsonValue] = {
+            "tokens": self.tokens,
+            "lowercase": self.lowercase,
+            "max_tokens": self.max_tokens,
+        }
+        return {**settings, "sure_from": self.sure_from} if self.sure_from else settings
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], vocabulary: Sequence[str]) -> TextTransform:
@@ -217,7 +228,8 @@ class TextTransform:
         Raises:
             ValueError: a setting is missing, unknown or cannot work.
         """
-        types = {"tokens": str, "lowercase": bool, "max_tokens": int}
-        if settings.keys() != types.keys() or any(type(settings[name]) is not types[name] for name in types):
+        types = {"tokens": str, "lowercase": bool, "max_tokens": int, "sure_from": int}
+        given = {"sure_from": 0, **settings}  # the first checkpoints do not have it
+        if given.keys() != types.keys() or any(type(given[name]) is not types[name] for name in types):
             raise ValueError(f"the settings of a text transform are {', '.join(types)}, got {dict(settings)}")
-        return cls(tuple(vocabulary), **settings)
+        return cls(tuple(vocabulary), **given)
