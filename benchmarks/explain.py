@@ -192,7 +192,8 @@ def _drops_without_squares(
 def _probabilities(loaded: Checkpoint, tensors: Sequence[Tensor], device: torch.device) -> Tensor:
     """Answer tensors of the transform with probabilities (N, K)."""
     inputs = [part.to(device) for part in loaded.transform.collate(tensors)]
-    return calibrate(loaded.network(*inputs).cpu(), loaded.manifest.calibration.temperature)
+    calibration = loaded.manifest.calibration
+    return calibrate(loaded.network(*inputs).cpu(), calibration.temperature, calibration.ceiling)
 
 
 def mask_of(chosen: Array, size_px: int) -> Tensor:

@@ -24,7 +24,7 @@ MODULE: Final = "benchmarks.minutes"
 ROOT: Final = Path(__file__).parents[1]
 MINUTES: Final = (5.0, 15.0, 60.0)
 NETWORKS: Final[Mapping[str, Mapping[str, str]]] = {
-    IMAGE_NETWORKS[0]: {},
+    IMAGE_NETWORKS[0]: {"network": IMAGE_NETWORKS[0]},
     "simple_cnn": {"network": "simple_cnn"},
     "resnet18": {"network": "resnet18", "weights": "none"},
 }

@@ -267,6 +267,18 @@ def _detected(checkpoint: str, unlike: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def everyday(folder: Path = results.FOLDER) -> str:
+    """Return what the sentiment model answers to everyday sentences; empty if the benchmark was not run."""
+    content = results.read("everyday", folder)
+    if content is None:
+        return ""
+    rows = content["results"]["rows"]
+    head = ["Sentence", "Meant", "Answer", "Right?"]
+    figures = [[row["text"], row["label"], row["message"], "yes" if row["right"] else "**wrong**"] for row in rows]
+    told = f"{sum(row['right'] for row in rows)} of {len(rows)} are right. {origin(content)}"
+    return f"{markdown(head, figures)}\n\n{told}"
+
+
 def checkpoints(_: Path = results.FOLDER) -> str:
     """Return the scores of the shipped checkpoints, from their manifests."""
     head = ["Model", "Trained on", "Test accuracy (95% interval)", "Macro F1", "Most frequent label", "Size"]
@@ -283,9 +295,10 @@ def _shipped(name: str, manifest: Manifest) -> list[str]:
     low, high = manifest.scores.accuracy_interval
     size = sum(path.stat().st_size for path in (CHECKPOINTS / name).iterdir())
     counted = Message(f"items.{manifest.kind}", {"count": manifest.data.train})
+    origin = counted if manifest.data.train else "published weights"
     return [
         f"[{name}](checkpoints/{name}/README.md)",
-        f"{counted}, {len(manifest.labels)} labels",
+        f"{origin}, {len(manifest.labels):,} labels",
         f"{manifest.scores.accuracy:.4f} ({low:.4f} to {high:.4f}) on {manifest.scores.num_examples:,}",
         f"{manifest.scores.macro_f1:.4f}",
         f"{manifest.scores.majority_accuracy:.4f}",
@@ -297,6 +310,7 @@ def trust(_: Path = results.FOLDER) -> str:
     """Return calibration, prediction sets and baselines of the shipped checkpoints, from their manifests."""
     head = [
         "Model",
+        "Calibrated on",
         "Calibration error before → after",
         *(f"{float(coverage):.0%} sets: coverage (labels per set)" for coverage in COVERAGES),
         "Simple model on the same data",
@@ -305,15 +319,25 @@ def trust(_: Path = results.FOLDER) -> str:
     return markdown(head, [_trusted(name, manifest) for name, manifest in _manifests().items()])
 
 
+_CALIBRATED_ON: Final = {
+    "validation": "validation examples",
+    "calibration": "validation examples that chose nothing",
+    "out_of_fold": "training examples, by cross-validation",
+}
+
+
 def _trusted(name: str, manifest: Manifest) -> list[str]:
     scores = manifest.scores
     assert scores is not None
     baseline = scores.baseline
     return [
         name,
+        f"{manifest.calibration.num_examples:,} {_CALIBRATED_ON[manifest.calibration.source]}",
         f"{scores.calibration.ece_before:.4f} → {scores.calibration.ece_after:.4f}",
         *(f"{row.coverage:.1%} ({row.mean_size:.2f})" for row in scores.sets.values()),
-        f"{baseline.title()}: {baseline.accuracy:.4f} (McNemar's test, {format_p_value(baseline.p_value)})",
+        f"{baseline.title()}: {baseline.accuracy:.4f} (McNemar's test, {format_p_value(baseline.p_value)})"
+        if baseline
+        else "–",
         f"{scores.refused:.1%}",
     ]
 
@@ -405,13 +429,14 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "batch": batch,
     "explain": explain,
     "ood": ood,
+    "everyday": everyday,
     "mirrored": mirrored,
     "scale": scale,
 }
 
 DOCUMENTS: Final[dict[str, str]] = {
     "checkpoints": "README.md",
-    **dict.fromkeys(("trust", "ood", "explain"), "docs/trust.md"),
+    **dict.fromkeys(("trust", "ood", "explain", "everyday"), "docs/trust.md"),
     **dict.fromkeys(("tutorial", "baselines", "minutes", "latency", "load"), "docs/benchmarks.md"),
     **dict.fromkeys(("feel", "batch", "scale", "mirrored"), "docs/benchmarks.md"),
 }

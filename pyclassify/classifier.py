@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,8 +28,20 @@ if TYPE_CHECKING:
 
 BATCH_SIZE: Final = 64
 
+COVERAGE: Final = "0.95"
+"""Share of inputs whose prediction set holds the true label, unless another one is asked for; one of COVERAGES."""
+
+SURE_FROM: Final = 0.6
+"""An answer with a smaller share is begun with "Not sure"."""
+
+TOLD_FROM: Final = 20
+"""With fewer calibration examples no percentage is told: it would be a guess."""
+
 _OTHERS_NAMED: Final = 2
 """Labels that a message names beside the most probable one; of further ones it says the number."""
+
+_ALMOST_CERTAIN: Final = 0.99
+"""A larger share is told as "over 99%"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +53,10 @@ class Prediction:
         probabilities: of every label, best first; they sum to 1.
         notes: on how the input was read, such as that only its beginning was; mostly empty.
         known: whether the input is like the training data; None where the checkpoint cannot tell.
-        prediction_set: the labels that it may be, best first: it holds the true label for 90% of inputs like the
+        prediction_set: the labels that it may be, best first: it holds the true label for 95% of inputs like the
             validation data, or as many as `load(..., coverage=...)` says. Empty where the checkpoint promises nothing.
+        ceiling: largest probability that the calibration examples support.
+        has_percentage: whether there were enough of them to tell a probability to a person.
     """
 
     label: str
@@ -49,6 +64,38 @@ class Prediction:
     notes: tuple[Message, ...] = ()
     known: bool | None = None
     prediction_set: tuple[str, ...] = ()
+    ceiling: float = 1.0
+    has_percentage: bool = True
+
+    @property
+    def possible(self) -> tuple[str, ...]:
+        """The labels of the prediction set to name beside the answer: none beside "over 99%"."""
+        if self.has_percentage and self.probabilities[self.label] > _ALMOST_CERTAIN:
+            return ()
+        return tuple(label for label in self.prediction_set if label != self.label)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the answer has a share below 60%, as it is rounded when it is told."""
+        return math.floor(100 * self.probabilities[self.label] + 0.5) < 100 * SURE_FROM
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the input has an answer, but others should be thought of."""
+        return self.known is not False and (self.is_doubtful or bool(self.possible))
+
+    def told_share(self, label: str) -> float | None:
+        """Return the probability of a label as a person may be told it in whole percent.
+
+        Returns:
+            A share that is not above the ceiling when it is rounded; None if there are too few examples to tell any.
+        """
+        if not self.has_percentage:
+            return None
+        share = self.probabilities[label]
+        if self.ceiling > _ALMOST_CERTAIN:
+            return share
+        return min(share, math.floor(100 * self.ceiling + 1e-9) / 100)
 
     def message(self, language: str = DEFAULT, *, names: Mapping[str, str] | None = None) -> str:
         """Write the answer with all its doubt in one or two sentences.
@@ -62,17 +109,20 @@ class Prediction:
         """
         if self.known is False:
             return text("answer.unknown", language)
-        names = names or {}
-        label = names.get(self.label, self.label)
-        share = percent(self.probabilities[self.label], language)
-        others = [names.get(other, other) for other in self.prediction_set if other != self.label]
+        names, share = names or {}, self.told_share(self.label)
+        fields: dict[str, Any] = {
+            "label": names.get(self.label, self.label),
+            "percent": Message("answer.too_few") if share is None else percent(share, language),
+        }
+        others = [names.get(other, other) for other in self.possible]
         if not others:
-            return text("answer.sure", language, label=label, percent=share)
+            certainty = "unsure" if self.is_doubtful else "few" if share is None else "sure"
+            return text(f"answer.{certainty}", language, **fields)
         named, more = others[:_OTHERS_NAMED], len(others) - _OTHERS_NAMED
-        possible: Message | str = alternatives(named, language)
+        fields["others"] = alternatives(named, language)
         if more > 0:
-            possible = Message("answer.more", {"named": named, "count": more})
-        return text("answer.likely", language, label=label, percent=share, others=possible)
+            fields["others"] = Message("answer.more", {"named": named, "count": more})
+        return text("answer.unsure_between" if self.is_doubtful else "answer.likely", language, **fields)
 
 
 class Classifier:
@@ -89,7 +139,7 @@ class Classifier:
         CheckpointError: the OOD detector does not fit the network.
     """
 
-    def __init__(self, loaded: Checkpoint, device: torch.device, *, coverage: str = COVERAGES[0]) -> None:
+    def __init__(self, loaded: Checkpoint, device: torch.device, *, coverage: str = COVERAGE) -> None:
         loaded = loaded.to(device)
         self.name = loaded.name
         self.kind = loaded.kind
@@ -100,8 +150,10 @@ class Classifier:
         self._network = loaded.network
         self._transform = loaded.transform
         self._ood = loaded.ood
-        self._temperature = loaded.manifest.calibration.temperature
-        self._threshold = dict(loaded.manifest.calibration.thresholds).get(coverage)  # type: ignore[call-overload]
+        self._calibration = calibration = loaded.manifest.calibration
+        self._threshold = dict(calibration.thresholds).get(coverage)  # type: ignore[call-overload]
+        # a checkpoint that does not say how many examples there were is taken at its word
+        self._has_percentage = not 0 < calibration.num_examples < TOLD_FROM
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {self.kind}, {len(self.labels)} labels, on {self.device}>"
@@ -171,7 +223,7 @@ class Classifier:
                 logits, ood_scores = self._ood.answer(*batch)
                 known = (ood_scores <= self._ood.threshold).tolist()
             # in double precision the probabilities sum to 1 to the last digit that anyone prints
-            probabilities = calibrate(logits.cpu(), self._temperature).tolist()
+            probabilities = calibrate(logits.cpu(), self._calibration.temperature, self._calibration.ceiling).tolist()
             for i, row, is_known in zip(members, probabilities, known, strict=True):
                 rows[i] = (row, is_known)
         return rows
@@ -181,7 +233,15 @@ class Classifier:
         inside: tuple[str, ...] = ()
         if self._threshold is not None:
             inside = tuple(label for label, share in ranked if share >= self._threshold) or (ranked[0][0],)
-        return Prediction(ranked[0][0], dict(ranked), notes, known, inside)
+        return Prediction(
+            ranked[0][0],
+            dict(ranked),
+            notes,
+            known,
+            inside,
+            ceiling=self._calibration.ceiling,
+            has_percentage=self._has_percentage,
+        )
 
 
 def _is_single(inputs: object) -> bool:
@@ -192,7 +252,7 @@ def _is_single(inputs: object) -> bool:
     return isinstance(inputs, (str, bytes, Path)) or is_file or not isinstance(inputs, Iterable)
 
 
-def load(source: str | os.PathLike[str], *, device: str = "auto", coverage: float = 0.9) -> Classifier:
+def load(source: str | os.PathLike[str], *, device: str = "auto", coverage: float = float(COVERAGE)) -> Classifier:
     """Load a checkpoint for predicting.
 
     Args:

@@ -12,6 +12,7 @@ import numpy as np
 from pyclassify.dataset import Splits, label_counts, printable
 from pyclassify.dedup import TEST, TRAIN, VALIDATION, Duplicates, Mask, Neighbours, Selection, further_copies, selected
 from pyclassify.errors import DataError
+from pyclassify.locales import Message
 from pyclassify.manifest import DataReport, Finding, Range
 
 MAX_NAMES: Final = 10
@@ -27,6 +28,9 @@ CLEAR_SHARE: Final = 0.9
 """If this share of all copies has one label, the other labels are slips, and only their copies are dropped."""
 
 _MAX_LABELS: Final = 5
+
+_BANDS: Final = ((10, "handful"), (100, "tens"), (1_000, "hundreds"), (10_000, "thousands"))
+"""Names of the numbers of examples below these, as `expectation` tells them apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,20 @@ def inspect(
     )
     examples = {finding.code: names for finding, names in findings if finding.count}
     return Inspection(report=report, examples=examples, leaked_test=tuple(leaked_test.tolist()))
+
+
+def expectation(report: DataReport, kind: str) -> Message:
+    """Return what to expect of a training, by the number of examples of the rarest label.
+
+    The sentences stand under `report.expected.<kind>` in the locale files.
+
+    Args:
+        report: of the data.
+        kind: of its items.
+    """
+    rarest = min(report.counts["train"].values())
+    band = next((name for limit, name in _BANDS if rarest < limit), "plenty")
+    return Message(f"report.expected.{kind}.{band}", {"counted": Message(f"items.{kind}", {"count": rarest})})
 
 
 def _range(values: Sequence[int]) -> Range:
@@ -206,5 +224,5 @@ def _check_enough_left(splits: Splits[Any], selection: Selection) -> None:
     empty = [label for label, count in label_counts(train, splits.labels).items() if not count]
     if empty:
         raise DataError("fix_leaves_label_empty", labels=empty)
-    if not len(validation):
+    if len(splits.validation) and not len(validation):
         raise DataError("fix_leaves_no_validation")

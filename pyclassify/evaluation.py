@@ -1,6 +1,7 @@
 """Calibration, prediction sets and scores of a trained network, as the sections of the manifest.
 
-Temperature and prediction sets are fitted on validation data. Scores are of test data, which no choice was made on.
+Temperature and prediction sets are fitted on examples that the weights were not: the part of the validation data that
+nothing was chosen by, or the answers that cross-validation gave. Scores are of test data, which no choice was made on.
 The libraries for scores are imported inside functions: serving needs none of them, and they import slowly.
 """
 
@@ -29,6 +30,9 @@ MIN_TEMPERATURE: Final = 0.05
 MAX_TEMPERATURE: Final = 20.0
 """Bounds of the temperature: if all validation answers are right, the likelihood would push it to zero."""
 
+SHARPENED_FROM: Final = 100
+"""With fewer examples the temperature is at least 1: so few cannot show that a network is too modest."""
+
 _MIN_P_VALUE: Final = 1e-99
 
 
@@ -41,11 +45,12 @@ def fit_temperature(logits: Tensor, label_ids: Tensor) -> float:
     A weak pull to 1 (a normal prior on the logarithm of the temperature) decides if there is next to no data.
 
     Args:
-        logits: (N, K) of validation data, N at least 1.
+        logits: (N, K) of examples that the weights were not fitted on, N at least 1.
         label_ids: (N,) int64.
 
     Returns:
-        A number from MIN_TEMPERATURE to MAX_TEMPERATURE; above 1 for a network that is overconfident.
+        A number from MIN_TEMPERATURE to MAX_TEMPERATURE; above 1 for a network that is overconfident. At least 1 if N
+        is below SHARPENED_FROM.
     """
     from scipy.optimize import minimize_scalar
 
@@ -56,23 +61,52 @@ def fit_temperature(logits: Tensor, label_ids: Tensor) -> float:
         return total + 0.5 * log_temperature**2
 
     bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
-    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+    temperature = float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+    return max(1.0, temperature) if len(label_ids) < SHARPENED_FROM else temperature
 
 
-def calibrate(logits: Tensor, temperature: float) -> Tensor:
-    """Turn logits (N, K) into calibrated probabilities (N, K), float64."""
-    return (logits.double() / temperature).softmax(dim=1)
+def ceiling(num_examples: int) -> float:
+    """Return the largest probability that so many examples support: (n + 1) / (n + 2).
+
+    It is the chance that the next answer is right after n right answers of n (rule of succession, Laplace 1774).
+
+    Args:
+        num_examples: that the calibration was fitted on, at least 1.
+    """
+    return (num_examples + 1) / (num_examples + 2)
 
 
-def calibration_score(logits: Tensor, label_ids: Tensor, *, temperature: float) -> CalibrationScore:
+def calibrate(logits: Tensor, temperature: float, ceiling: float = 1.0) -> Tensor:
+    """Turn logits into calibrated probabilities.
+
+    They are mixed with equal shares for all labels, so that certainty becomes the ceiling; the order stays.
+
+    Args:
+        logits: (N, K).
+        temperature: that the logits are divided by.
+        ceiling: largest probability, above 1 / K.
+
+    Returns:
+        (N, K) float64; each row sums to 1.
+    """
+    probabilities = (logits.double() / temperature).softmax(dim=1)
+    num_labels = logits.shape[1]
+    equal_share = (1 - ceiling) / (1 - 1 / num_labels)
+    return (1 - equal_share) * probabilities + equal_share / num_labels
+
+
+def calibration_score(
+    logits: Tensor, label_ids: Tensor, *, temperature: float, ceiling: float = 1.0
+) -> CalibrationScore:
     """Compare probabilities with the shares of right answers.
 
     Args:
         logits: (M, K) of examples that the temperature was not fitted on.
         label_ids: (M,) int64.
         temperature: from `fit_temperature`.
+        ceiling: from `ceiling`.
     """
-    probabilities = calibrate(logits, temperature)
+    probabilities = calibrate(logits, temperature, ceiling)
     return CalibrationScore(
         ece_before=_calibration_error(logits.double().softmax(dim=1), label_ids),
         ece_after=_calibration_error(probabilities, label_ids),
@@ -111,11 +145,11 @@ def _reliability_bins(probabilities: Tensor, label_ids: Tensor) -> list[Reliabil
 def fit_thresholds(probabilities: Tensor, label_ids: Tensor) -> dict[str, float]:
     """Fit for each of COVERAGES the least probability that puts a label into the prediction set.
 
-    For inputs like the validation data, a set holds the true label with that coverage, on average over all labels and
+    For inputs like these examples, a set holds the true label with that coverage, on average over all labels and
     not for each (split-conformal prediction, Vovk et al. 2005; least ambiguous sets, Sadinle, Lei and Wasserman 2019).
 
     Args:
-        probabilities: (N, K) of validation data.
+        probabilities: (N, K) of examples that nothing was fitted on or chosen by.
         label_ids: (N,) int64.
 
     Returns:

@@ -27,6 +27,7 @@ COVERAGES: Final = ("0.90", "0.95", "0.99")
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+CalibrationSource = Literal["validation", "calibration", "out_of_fold"]
 
 
 class Section(BaseModel):
@@ -43,17 +44,22 @@ class Network(Section):
 
 
 class Calibration(Section):
-    """Temperature and prediction sets, fitted on validation data.
+    """Temperature and prediction sets, fitted on examples that the weights were not.
 
     Args:
         temperature: logits are divided by it.
         thresholds: for each of COVERAGES the least probability of a label in the prediction set.
-        num_examples: validation examples that both were fitted on.
+        num_examples: examples that both were fitted on.
+        source: of these examples: the validation split; the part of it that nothing was chosen by; or the training
+            split, each example answered by a fit without it.
+        ceiling: largest probability that so many examples support; see `evaluation.ceiling`.
     """
 
     temperature: Annotated[float, Field(gt=0)] = 1.0
     thresholds: dict[Literal["0.90", "0.95", "0.99"], Share] = {}
     num_examples: Count = 0
+    source: CalibrationSource = "validation"
+    ceiling: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @field_validator("thresholds")
     @classmethod
@@ -83,6 +89,7 @@ class DataSummary(Section):
     """The data set: its name and the sizes of its splits.
 
     Args:
+        calibration: examples of the validation split that calibrate and choose nothing.
         duplicates_grouped: whether near-duplicates were kept on one side of the splits that were made here.
     """
 
@@ -90,6 +97,7 @@ class DataSummary(Section):
     train: Count
     validation: Count
     test: Count
+    calibration: Count = 0
     skipped: Count = 0
     seed: int = 0
     duplicates_grouped: bool = True
@@ -243,6 +251,24 @@ class LeakFreeScore(Section):
     accuracy_interval: tuple[Share, Share]
 
 
+class Peer(Section):
+    """Another model that answered the same test data.
+
+    Args:
+        name: names the model under `peers.<name>` in the locale files.
+        accuracy: its share of right answers.
+        accuracy_interval: 95% interval (Wilson 1927).
+    """
+
+    name: str
+    accuracy: Share
+    accuracy_interval: tuple[Share, Share]
+
+    def title(self, language: str = DEFAULT) -> str:
+        """Write the name of the model."""
+        return Message(f"peers.{self.name}").text(language)
+
+
 class Scores(Section):
     """Scores on the test data, which no choice was made on.
 
@@ -252,14 +278,15 @@ class Scores(Section):
         macro_f1: mean of the labels' F1.
         majority_accuracy: accuracy of always answering the most frequent training label.
         num_examples: test examples.
-        per_label: in the order of the labels.
-        confusion: (K, K) counts; row: true label, column: answer.
+        per_label: in the order of the labels; empty where each label has next to no examples.
+        confusion: (K, K) counts; row: true label, column: answer; empty where `per_label` is.
         calibration: reliability of the probabilities.
         sets: prediction sets by coverage.
-        baseline: a simple model on the same data.
+        baseline: a simple model on the same data; None where there was nothing to train one on.
         mistakes: the wrong answers with the highest probability, highest first.
         refused: share of the test data that is called unknown.
         without_leaked: accuracy without leaked test examples, where there are any.
+        peers: a teacher, and the network without it, where there was a teacher.
     """
 
     accuracy: Share
@@ -271,10 +298,11 @@ class Scores(Section):
     confusion: list[list[Count]]
     calibration: CalibrationScore
     sets: dict[str, SetScore]
-    baseline: Baseline
+    baseline: Baseline | None = None
     mistakes: list[Mistake]
     refused: Share
     without_leaked: LeakFreeScore | None = None
+    peers: list[Peer] = []
 
 
 class Epoch(Section):
@@ -300,6 +328,8 @@ class Training(Section):
         config: of the optimizer and schedule.
         weights: number format that the weights are kept in.
         remarks: sentences on the training for the card, such as where its weights began.
+        origin: by whom, on what and under which licence the weights, or those that they began with, were trained, if
+            that was elsewhere.
     """
 
     command: str
@@ -314,6 +344,7 @@ class Training(Section):
     num_parameters: Count
     weights: Literal["float16", "float32"]
     remarks: list[str] = []
+    origin: str = ""
 
 
 class Measurement(Section):

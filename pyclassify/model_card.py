@@ -77,8 +77,9 @@ def summary(scores: Scores, language: str = DEFAULT) -> str:
             macro_f1=f"{scores.macro_f1:.4f}",
             majority=f"{scores.majority_accuracy:.4f}",
         ),
-        _comparison(scores.baseline, language),
     ]
+    if scores.baseline is not None:
+        sentences.append(_comparison(scores.baseline, language))
     if scores.without_leaked:
         accuracy = f"{scores.without_leaked.accuracy:.4f}"
         sentences.append(text("card.without_leaked", language, count=scores.without_leaked.leaked, accuracy=accuracy))

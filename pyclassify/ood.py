@@ -61,18 +61,21 @@ class View:
         return np.array([low, *inner, inner[-1] + 1])
 
 
-def fit_scale(values: Rows, views: Sequence[View]) -> tuple[float, dict[str, Tensor]]:
+def fit_scale(
+    values: Rows, views: Sequence[View], *, refused_share: float = REFUSED_SHARE
+) -> tuple[float, dict[str, Tensor]]:
     """Fit scales and threshold on validation data.
 
     Args:
         values: N rows of V values, one row per validation example, N at least 1.
         views: V of them.
+        refused_share: share of inputs like the validation data that has a score above the threshold.
 
     Returns:
         The threshold and the tensors for `Scale`.
     """
     rows = [[_finite(value) for value in row] for row in values]
-    return _fit_threshold(rows, views), _fit_knots(rows, views)
+    return _fit_threshold(rows, views, refused_share), _fit_knots(rows, views)
 
 
 def _fit_knots(rows: Rows, views: Sequence[View]) -> dict[str, Tensor]:
@@ -90,8 +93,8 @@ def _knots(values: Floats, view: View) -> Floats:
     return np.array([inner[0] - low, *inner, inner[-1] + high])
 
 
-def _fit_threshold(rows: Rows, views: Sequence[View]) -> float:
-    """Return the score that REFUSED_SHARE of inputs like the validation data exceeds.
+def _fit_threshold(rows: Rows, views: Sequence[View], refused_share: float) -> float:
+    """Return the score that `refused_share` of inputs like the validation data exceeds.
 
     Each example is scored by scales of the others, since no example is far out on a scale that it had a part in: with
     ten examples, every other new input would be refused. The threshold is the quantile of split-conformal prediction,
@@ -104,7 +107,7 @@ def _fit_threshold(rows: Rows, views: Sequence[View]) -> float:
         others = [row for position, row in enumerate(rows) if position % folds != fold] or rows
         scores.append(Scale(0.0, names, _fit_knots(others, views), views)(rows[fold::folds]))
     ranked = torch.cat(scores).double().sort().values
-    rank = min(len(rows), math.ceil((len(rows) + 1) * (1 - REFUSED_SHARE)))
+    rank = min(len(rows), math.ceil((len(rows) + 1) * (1 - refused_share)))
     return float(ranked[rank - 1])
 
 

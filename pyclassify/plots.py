@@ -83,21 +83,26 @@ def png_figures(manifest: Manifest) -> dict[str, bytes]:
     training, scores = manifest.training, manifest.scores
     figures = {}
     if training and training.epochs:
-        figures[CURVES] = _curves_png(training)
-    if scores and len(manifest.labels) <= MAX_LABELS:
+        figures[CURVES] = _curves_png(training, has_validation=_has_validation(manifest))
+    if scores and scores.confusion and len(manifest.labels) <= MAX_LABELS:
         figures[CONFUSION] = _confusion_png(scores.confusion, manifest.labels)
     if scores and scores.calibration.bins:
         figures[RELIABILITY] = _reliability_png(scores.calibration)
     return figures
 
 
-def curves_svg(training: Training, labels: Mapping[str, str]) -> str:
+def _has_validation(manifest: Manifest) -> bool:
+    return manifest.data is None or manifest.data.validation > 0
+
+
+def curves_svg(training: Training, labels: Mapping[str, str], *, has_validation: bool = True) -> str:
     """Draw accuracy and loss on training and validation data over the epochs.
 
     Args:
         training: with at least one epoch.
         labels: "epoch", "accuracy" and "loss" are titles of axes; "accuracy_description" and "loss_description" are for
             people who do not see the charts.
+        has_validation: whether there was validation data.
 
     Returns:
         Two SVG elements, for accuracy and for loss.
@@ -106,7 +111,7 @@ def curves_svg(training: Training, labels: Mapping[str, str]) -> str:
     for measure in ("accuracy", "loss"):
         with _svg_figure() as figure:
             axes = figure.subplots()
-            _draw_curves(axes, training, measure, palette=_THEME)
+            _draw_curves(axes, training, measure, palette=_THEME, has_validation=has_validation)
             axes.set(xlabel="epoch", ylabel=measure)
             charts.append(_svg(figure, labels, title=labels[measure], description=labels[f"{measure}_description"]))
     return "".join(charts)
@@ -130,14 +135,14 @@ def reliability_svg(score: CalibrationScore, labels: Mapping[str, str]) -> str:
         return _svg(figure, labels, title=labels["title"], description=labels["description"])
 
 
-def _curves_png(training: Training) -> bytes:
+def _curves_png(training: Training, *, has_validation: bool) -> bytes:
     with _png_figure(8.0, 3.0) as figure:
         losses, accuracies = figure.subplots(1, 2)
         for axes, measure, title in (
             (losses, "loss", "Cross-entropy (nats)"),
             (accuracies, "accuracy", "Accuracy (%)"),
         ):
-            _draw_curves(axes, training, measure, palette=PAPER)
+            _draw_curves(axes, training, measure, palette=PAPER, has_validation=has_validation)
             axes.set_xlabel("Epoch (passes over the training data)", fontsize=9)
             axes.set_ylabel(title, fontsize=9)
         losses.legend(frameon=False, fontsize=8)
@@ -178,7 +183,7 @@ def _reliability_png(score: CalibrationScore) -> bytes:
         return _png(figure)
 
 
-def _draw_curves(axes: Axes, training: Training, measure: str, *, palette: _Palette) -> None:
+def _draw_curves(axes: Axes, training: Training, measure: str, *, palette: _Palette, has_validation: bool) -> None:
     from matplotlib.ticker import MaxNLocator
 
     epochs, scale = training.epochs, 100.0 if measure == "accuracy" else 1.0
@@ -188,7 +193,7 @@ def _draw_curves(axes: Axes, training: Training, measure: str, *, palette: _Pale
         ("train", "training, with smoothed labels" if is_smoothed else "training", palette.training, "--"),
         ("val", "validation", palette.validation, "-"),
     )
-    for split, name, colour, dashes in lines:
+    for split, name, colour, dashes in lines if has_validation else lines[:1]:
         axes.plot(
             numbers,
             [scale * getattr(epoch, f"{split}_{measure}") for epoch in epochs],

@@ -25,13 +25,14 @@ from pyclassify.checkpoint import CONFIG, Checkpoint
 from pyclassify.classifier import Classifier
 from pyclassify.data_report import Inspection
 from pyclassify.dataset import Batches, Examples, Skipped, Splits
-from pyclassify.dedup import group_splits
+from pyclassify.dedup import TEST, group_splits, split_ids_of
 from pyclassify.device import describe, pick
 from pyclassify.errors import CheckpointError, ConfigError
 from pyclassify.formats import junk_below
 from pyclassify.locales import Message
 from pyclassify.manifest import (
     Calibration,
+    CalibrationSource,
     DataSummary,
     Description,
     Epoch,
@@ -40,6 +41,7 @@ from pyclassify.manifest import (
     Measurement,
     Mistake,
     Network,
+    Peer,
     Scores,
     SkippedItem,
     Training,
@@ -53,9 +55,17 @@ from pyclassify.training.config import TrainingConfig, state_path
 from pyclassify.training.trainer import BatchProgress
 
 MAX_HALF_PRECISION_LOSS: Final = 0.0005
-"""Weights are kept in half precision if it costs at most this much validation accuracy."""
+"""Weights are kept in half precision if it costs at most this much validation accuracy, or changes so few answers."""
+
+MIN_VALIDATION: Final = 100
+"""A smaller validation split that was made here is too small to choose by, where a network can cross-validate."""
 
 _TIMED_ANSWERS: Final = 50
+_JUDGED_BATCHES: Final = 8
+"""Training batches whose answers say whether half precision changes any, where there is no validation data."""
+
+_Answers = tuple[Tensor, Tensor]
+"""Logits (N, K) float32 and label ids (N,) int64, on the CPU."""
 
 
 # Progress
@@ -119,8 +129,9 @@ class TrainResult:
 def train(config: TrainingConfig, *, on_progress: OnProgress | None = None) -> TrainResult:
     """Train a classifier and write it as a checkpoint, or measure an existing one again (`config.measure_only`).
 
-    Every choice is made on validation data; test data is read once, at the end. The last finished epoch of an
-    interrupted training is kept for `config.resume`, which leads to the same checkpoint as an uninterrupted training.
+    Every choice is made on validation data, or by cross-validation where there is too little of it; test data is read
+    once, at the end. The last finished epoch of an interrupted training is kept for `config.resume`, which leads to the
+    same checkpoint as an uninterrupted training.
 
     Args:
         config: what to train on, how, and where to write it.
@@ -135,12 +146,15 @@ def train(config: TrainingConfig, *, on_progress: OnProgress | None = None) -> T
     out = check(config)
     revision = commit()  # what is committed while the training runs is not part of it
     previous = checkpoint.load(out) if config.measure_only else None
-    is_grouped = previous is None or _has_grouped_duplicates(previous.manifest)
+    recorded = previous.manifest.data if previous else None
+    is_grouped = recorded is None or recorded.duplicates_grouped
     kind = modality.of(config)
 
-    corpus, inspection = _read(config, kind, tell, group_duplicates=is_grouped)
+    corpus, inspection = _read(
+        config, kind, tell, group_duplicates=is_grouped, merge_validation=recorded is None or not recorded.validation
+    )
     device = pick(config.device)
-    task = kind.prepare(config, corpus, device)
+    task = kind.prepare(config, corpus, device, on_step=partial(_tell_step, tell))
     tell(Ready(splits=corpus.splits, network=task.settings))
     for remark in task.remarks:
         tell(Notice(text=remark))
@@ -150,7 +164,9 @@ def train(config: TrainingConfig, *, on_progress: OnProgress | None = None) -> T
     else:
         weights, training = _reuse(previous, task, corpus.splits, device)
 
-    calibration = _calibrate(task.network, task.validation)
+    if config.resume or previous is not None:
+        _cross_fit_again(task)
+    calibration = _calibrate(task, previous.manifest.calibration if previous else None)
     ood, ood_tensors = kind.fit_ood(task.network, task)
     manifest = Manifest(
         kind=config.kind,
@@ -159,7 +175,7 @@ def train(config: TrainingConfig, *, on_progress: OnProgress | None = None) -> T
         transform=task.transform.settings(),
         calibration=calibration,
         ood=ood,
-        data=_summarize(corpus.splits, is_grouped),
+        data=_summarize(corpus.splits, task, is_grouped),
         data_report=inspection.report,
         training=training,
         description=_describe(config, previous.manifest.description if previous else Description()),
@@ -177,7 +193,10 @@ def train(config: TrainingConfig, *, on_progress: OnProgress | None = None) -> T
         ood_tensors=ood_tensors,
     )
     scores = _evaluate(finished, kind, corpus, task, inspection, device)
-    measured = _measure(finished, corpus.splits.validation.items, device, revision)
+    if previous is not None and previous.manifest.scores is not None and not scores.peers:
+        scores = scores.model_copy(update={"peers": previous.manifest.scores.peers})
+    timed = corpus.splits.validation.items or corpus.splits.train.items
+    measured = measure_speed(finished, timed, device, revision)
     manifest = _save(out, manifest.replace(scores=scores, measured=measured), weights, task.transform, ood_tensors)
     shutil.rmtree(state_path(out).parent, ignore_errors=True)
     return TrainResult(path=out, manifest=manifest, mistakes=_with_items(scores.mistakes, kind, corpus))
@@ -193,7 +212,7 @@ def inspect(config: TrainingConfig, *, on_progress: OnProgress | None = None) ->
     kind = modality.of(config)
     pick(config.device)
     kind.check(config)
-    _, inspection = _read(config, kind, on_progress or _ignore, group_duplicates=True, inspect_only=True)
+    _, inspection = _read(config, kind, on_progress or _ignore, inspect_only=True)
     return inspection
 
 
@@ -224,6 +243,10 @@ def rewrite_card(path: Path, changes: Description | None = None, *, data_name: s
 
 def _ignore(_: Event) -> None:
     pass
+
+
+def _tell_step(tell: OnProgress, name: str, done: int, total: int) -> None:
+    tell(Stage(name=name, done=done, total=total))
 
 
 # Checking
@@ -282,14 +305,23 @@ def check_label_names(names: Mapping[str, Mapping[str, str]], labels: Sequence[s
 
 
 def _read(
-    config: TrainingConfig, kind: Modality, tell: OnProgress, *, group_duplicates: bool, inspect_only: bool = False
+    config: TrainingConfig,
+    kind: Modality,
+    tell: OnProgress,
+    *,
+    group_duplicates: bool = True,
+    merge_validation: bool = True,
+    inspect_only: bool = False,
 ) -> tuple[Corpus[Any], Inspection]:
-    """Read the data, keep duplicates on one side of derived splits, drop what `fix` may drop, and report the rest."""
+    """Read the data, keep duplicates on one side of derived splits, drop what `fix` may drop, and report the rest.
+
+    A derived validation split that is too small to choose by joins the training split if the network cross-validates.
+    """
 
     def on_step(name: str, done: int, total: int) -> None:
         tell(Stage(name=name, done=done, total=total))
 
-    corpus = kind.read(config, inspect_only=inspect_only, on_step=on_step)
+    corpus = kind.read(config, inspect_only=inspect_only, on_step=on_step, load_start=checkpoint.load)
     for skipped in corpus.splits.skipped:
         tell(skipped)
     check_label_names(config.label_names, corpus.splits.labels)
@@ -300,6 +332,12 @@ def _read(
         if grouped is not None:
             tell(Notice(text=Message("notes.duplicates_grouped", {"items": Message(f"kinds.{config.kind}.plural")})))
             corpus, duplicates = kind.select(corpus, grouped), duplicates.take(np.concatenate(grouped))
+    if merge_validation and _is_cross_validated(config, kind, corpus):
+        merged = np.flatnonzero(split_ids_of(corpus.splits) != TEST)
+        selection = (merged, merged[:0], np.flatnonzero(split_ids_of(corpus.splits) == TEST))
+        counted = Message(f"items.{config.kind}", {"count": len(merged)})
+        tell(Notice(text=Message("notes.cross_validated", {"counted": counted})))
+        corpus = kind.select(corpus, selection)
     if config.fix:
         kept, dropped = data_report.drop_unsafe(corpus.splits, duplicates)
         for code, count in dropped:
@@ -319,6 +357,12 @@ def _read(
     return corpus, inspection
 
 
+def _is_cross_validated(config: TrainingConfig, kind: Modality, corpus: Corpus[Any]) -> bool:
+    splits = corpus.splits
+    is_small = "validation" in splits.derived and 0 < len(splits.validation) < MIN_VALIDATION
+    return is_small and kind.cross_validates(config, corpus)
+
+
 # Fitting
 
 
@@ -328,25 +372,31 @@ def _fit(
     """Fit the network; return the weights to keep and the record of the training."""
     assert config.out is not None
     began = time.perf_counter()
-    epochs = []
+    epochs, notes = [], []
+
+    def on_note(message: Message) -> None:
+        notes.append(message.text())
+        tell(Notice(text=message))
+
     for epoch in trainer.fit(
         task.network,
         task.train,
         task.validation,
         task.fit,
+        lessons=task.lessons,
         device=device,
         state_path=state_path(config.out),
         resume=config.resume,
         fingerprint=_fingerprint(task, splits),
         on_batch=tell,
-        on_note=lambda message: tell(Notice(text=message)),
+        on_note=on_note,
     ):
         epochs.append(epoch)
         tell(epoch)
     duration_s = time.perf_counter() - began
     if config.resume:  # of the time before the interruption only the epochs are known
         duration_s = sum(epoch.duration_s for epoch in epochs)
-    weights, number_format = _smallest_weights(task.network, task.validation)
+    weights, number_format = _smallest_weights(task)
     return weights, Training(
         command=config.command or _as_call(config),
         config=asdict(task.fit),
@@ -359,7 +409,7 @@ def _fit(
         versions=versions(),
         num_parameters=sum(parameter.numel() for parameter in task.network.parameters()),
         weights=number_format,  # type: ignore[arg-type]
-        remarks=list(task.remarks),
+        remarks=[*task.remarks, *notes],
     )
 
 
@@ -383,17 +433,28 @@ def _digest(examples: Examples[Any]) -> str:
     return digest.hexdigest()
 
 
-def _smallest_weights(network: nn.Module, validation: Batches) -> tuple[dict[str, Tensor], str]:
+def _smallest_weights(task: Task) -> tuple[dict[str, Tensor], str]:
     """Return the weights on the CPU and their number format; the network keeps exactly these, as they are scored."""
+    network, has_validation = task.network, bool(task.validation.num_examples)
+    judged_on: Batches = task.validation if has_validation else trainer.FirstBatches(task.train, _JUDGED_BATCHES)
     full = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-    _, accuracy = trainer.evaluate(network, validation)
+    answers, label_ids = _answers(network, judged_on)
     half = _halved(full)
     network.load_state_dict({name: tensor.to(full[name].dtype) for name, tensor in half.items()})
-    _, half_accuracy = trainer.evaluate(network, validation)
-    if half_accuracy >= accuracy - MAX_HALF_PRECISION_LOSS:
+    half_answers, _ = _answers(network, judged_on)
+    # of answers to training examples, how many are right says little
+    truth = label_ids if has_validation else answers
+    loss = (answers == truth).double().mean() - (half_answers == truth).double().mean()
+    if loss.item() <= MAX_HALF_PRECISION_LOSS:
         return {name: tensor.cpu() for name, tensor in half.items()}, "float16"
     network.load_state_dict(full)
     return {name: tensor.cpu() for name, tensor in full.items()}, "float32"
+
+
+def _answers(network: nn.Module, batches: Batches) -> tuple[Tensor, Tensor]:
+    """Return the answers and the labels of all examples, (N,) int64 each."""
+    logits, label_ids = trainer.predict_logits(network, batches)
+    return logits.argmax(dim=1), label_ids
 
 
 def _halved(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -414,10 +475,6 @@ def _as_call(config: TrainingConfig) -> str:
 # Measuring an existing checkpoint
 
 
-def _has_grouped_duplicates(manifest: Manifest) -> bool:
-    return manifest.data is None or manifest.data.duplicates_grouped
-
-
 def _reuse(
     previous: Checkpoint, task: Task, splits: Splits[Any], device: torch.device
 ) -> tuple[dict[str, Tensor], Training]:
@@ -436,19 +493,72 @@ def _reuse(
     if training is None or any(before != now for before, now in parts):
         raise ConfigError("measured_with_other_data", path=previous.name, command=training.command if training else "-")
     weights = dict(previous.network.state_dict())
-    task.network.load_state_dict(weights)
-    task.network.to(device).eval()
+    task.network.to(device).load_state_dict(weights)
+    task.network.eval()
     return _halved(weights) if training.weights == "float16" else weights, training
 
 
 # Evaluating
 
 
-def _calibrate(network: nn.Module, validation: Batches) -> Calibration:
-    logits, label_ids = trainer.predict_logits(network, validation)
-    temperature = evaluation.fit_temperature(logits, label_ids)
-    thresholds = evaluation.fit_thresholds(evaluation.calibrate(logits, temperature), label_ids)
-    return Calibration(temperature=temperature, thresholds=thresholds, num_examples=len(label_ids))  # type: ignore[arg-type]
+def _calibrate(task: Task, before: Calibration | None) -> Calibration:
+    """Fit temperature, ceiling and prediction sets of the finished network.
+
+    Args:
+        task: with the network.
+        before: of a checkpoint that is measured again, whose examples are taken again: a part that chooses nothing now
+            may have chosen the weights then.
+    """
+    found = _unseen_answers(task, before.source if before else None)
+    if found is None:
+        return Calibration()
+    source, (logits, label_ids) = found
+    temperature, ceiling = evaluation.fit_temperature(logits, label_ids), evaluation.ceiling(len(label_ids))
+    thresholds: Any = evaluation.fit_thresholds(evaluation.calibrate(logits, temperature, ceiling), label_ids)
+    return Calibration(
+        temperature=temperature, thresholds=thresholds, num_examples=len(label_ids), source=source, ceiling=ceiling
+    )
+
+
+def _unseen_answers(task: Task, source: CalibrationSource | None) -> tuple[CalibrationSource, _Answers] | None:
+    """Answer examples that the weights were not fitted on.
+
+    They are the part of the validation split that calibrates, answers of cross-validation, or the whole split: the
+    first of these that there is, or the source that is asked for.
+
+    Returns:
+        The source, and logits (N, K) with label ids (N,); None if there are no such examples.
+    """
+    if task.calibration is not None and source in (None, "calibration"):
+        return "calibration", trainer.predict_logits(task.network, task.calibration)
+    parts = [part for part in (task.validation, task.calibration) if part is not None and part.num_examples]
+    if source != "validation" or not parts:
+        answers = _out_of_fold(task)
+        if answers is not None:
+            return "out_of_fold", answers
+    if not parts:
+        return None
+    logits, label_ids = zip(*(trainer.predict_logits(task.network, part) for part in parts), strict=True)
+    return "validation", (torch.cat(logits), torch.cat(label_ids))
+
+
+def _out_of_fold(task: Task) -> _Answers | None:
+    """Return the logits (N, K) that cross-validation gave to training examples, and their label ids (N,), if any."""
+    answers = task.network.out_of_fold() if isinstance(task.network, trainer.CrossFits) else None
+    return answers and (answers[0].float().cpu(), answers[1].cpu())
+
+
+def _cross_fit_again(task: Task) -> None:
+    """Fit the folds of a network whose weights come from a checkpoint or a state file, which stay as they are."""
+    network = task.network
+    if task.calibration is not None or not isinstance(network, trainer.CrossFits) or network.out_of_fold() is not None:
+        return
+    if isinstance(network, trainer.Prepares):
+        weights = {name: tensor.detach().clone() for name, tensor in task.network.state_dict().items()}
+        with trainer.seeded(task.fit.seed):
+            network.prepare(task.train)
+        task.network.load_state_dict(weights)
+        task.network.eval()
 
 
 def _evaluate(
@@ -458,14 +568,16 @@ def _evaluate(
     splits, calibration = corpus.splits, finished.manifest.calibration
     thresholds: dict[str, float] = {**calibration.thresholds}  # type: ignore[dict-item]
     logits, ood_scores, label_ids = _answer_test(finished, task.test, device)
-    probabilities = evaluation.calibrate(logits, calibration.temperature)
+    probabilities = evaluation.calibrate(logits, calibration.temperature, calibration.ceiling)
     answers = logits.argmax(dim=1)
     majority_id = Counter(splits.train.label_ids).most_common(1)[0][0]
     basic = evaluation.score(logits, label_ids, labels=splits.labels, majority_id=majority_id)
     assert finished.ood is not None
     return Scores(
         **asdict(basic),
-        calibration=evaluation.calibration_score(logits, label_ids, temperature=calibration.temperature),
+        calibration=evaluation.calibration_score(
+            logits, label_ids, temperature=calibration.temperature, ceiling=calibration.ceiling
+        ),
         sets=evaluation.set_scores(probabilities, label_ids, thresholds=thresholds, labels=splits.labels),
         baseline=evaluation.compare(kind.fit_baseline(corpus, task), answers, label_ids),
         mistakes=evaluation.mistakes(
@@ -476,7 +588,13 @@ def _evaluate(
         ),
         refused=(ood_scores > finished.ood.threshold).double().mean().item(),
         without_leaked=_score_without(inspection.leaked_test, answers == label_ids),
+        peers=[_score_peer(name, answer(), label_ids) for name, answer in task.peers.items()],
     )
+
+
+def _score_peer(name: str, answers: Tensor, label_ids: Tensor) -> Peer:
+    accuracy, interval = evaluation.accuracy_with_interval(int((answers == label_ids).sum()), len(label_ids))
+    return Peer(name=name, accuracy=accuracy, accuracy_interval=interval)
 
 
 @torch.inference_mode()
@@ -503,7 +621,7 @@ def _score_without(leaked: Sequence[int], is_right: Tensor) -> LeakFreeScore | N
     return LeakFreeScore(leaked=len(leaked), accuracy=accuracy, accuracy_interval=interval)
 
 
-def _measure(finished: Checkpoint, items: Sequence[Any], device: torch.device, revision: str) -> Measurement:
+def measure_speed(finished: Checkpoint, items: Sequence[Any], device: torch.device, revision: str) -> Measurement:
     """Time single answers, from a file or text to a prediction."""
     classifier = Classifier(finished, device)
     items = items[:_TIMED_ANSWERS]
@@ -554,12 +672,13 @@ def _with_items(mistakes: Sequence[Mistake], kind: Modality, corpus: Corpus[Any]
     )
 
 
-def _summarize(splits: Splits[Any], duplicates_grouped: bool) -> DataSummary:
+def _summarize(splits: Splits[Any], task: Task, duplicates_grouped: bool) -> DataSummary:
     return DataSummary(
         name=splits.name,
         train=len(splits.train),
         validation=len(splits.validation),
         test=len(splits.test),
+        calibration=task.calibration.num_examples if task.calibration is not None else 0,
         skipped=len(splits.skipped),
         seed=splits.seed,
         duplicates_grouped=duplicates_grouped,

@@ -246,7 +246,8 @@ def _probabilities(checkpoint: Checkpoint, tensors: Sequence[Tensor], folder: Pa
         members = [i for i, tensor in enumerate(tensors) if (tensor.shape[-1] > _SHORT) == is_long]
         if members:
             logits = _logits(checkpoint, [tensors[i] for i in members], folder)
-            probabilities = calibrate(logits, checkpoint.manifest.calibration.temperature)
+            calibration = checkpoint.manifest.calibration
+            probabilities = calibrate(logits, calibration.temperature, calibration.ceiling)
             for i, row in zip(members, probabilities.tolist(), strict=True):
                 rows[i] = row
     return rows

@@ -18,7 +18,8 @@ import app
 from pyclassify.batch.files import Upload
 from pyclassify.batch.run import Progress
 from pyclassify.batch.store import AnswerStore, Counts, Row
-from pyclassify.locales import LANGUAGES, Message, text
+from pyclassify.classifier import Prediction
+from pyclassify.locales import LANGUAGES, Message, percent, text
 from pyclassify.ui import batch_tab
 from pyclassify.ui.batch_runs import Runs, View, keep_uploads
 from pyclassify.ui.batch_tab import filters, progress_html, table_html
@@ -91,9 +92,11 @@ def test_a_second_click_turns_the_order_round() -> None:
 # The table
 
 
-def answered(name: str, content: str, *, prediction_set: tuple[str, ...], known: bool) -> Row:
-    shares = {"label": "pos", "probability": 0.97, "shares": (0.03, 0.97)}
-    return Row(name, content, prediction_set=prediction_set, known=known, **shares)  # type: ignore[arg-type]
+def answered(
+    name: str, content: str, *, prediction_set: tuple[str, ...], known: bool, share: float = 0.97, **options: Any
+) -> Row:
+    prediction = Prediction("pos", {"pos": share, "neg": 1 - share}, (), known, prediction_set, **options)
+    return Row(name, content).answered(prediction, ("neg", "pos"))
 
 
 @in_all_languages
@@ -104,12 +107,15 @@ def test_what_is_not_known_is_no_answer(tmp_path: Path, language: str) -> None:
             answered("a", "known", prediction_set=("pos",), known=True),
             answered("b", "between", prediction_set=("pos", "neg"), known=True),
             answered("c", "unlike", prediction_set=("pos",), known=False),
+            answered("d", "doubtful", prediction_set=("pos",), known=True, share=0.55),
+            answered("e", "almost certain", prediction_set=("pos", "neg"), known=True, share=0.995),
+            answered("f", "from few", prediction_set=("pos", "neg"), known=True, has_percentage=False),
         ]
     )
     names, counts = {"pos": "positive", "neg": "negative"}, store.counts()
     choices = {value: words for words, value in filters(counts, names, language)}
     assert list(choices) == ["all", "label:pos", "unsure", "unknown"]
-    assert choices["label:pos"] == "positive (2)"
+    assert choices["label:pos"] == "positive (5)"
     assert choices["unknown"] == text("page.batch.filter.unknown", language, count=1)
     html = table_html(store, View(), names, language)
     cells = [re.findall("<td>([^<]*)</td>", row) for row in html.split("<tr")[2:]]
@@ -118,6 +124,10 @@ def test_what_is_not_known_is_no_answer(tmp_path: Path, language: str) -> None:
     assert cells[1] == ["positive", "97%", "negative", unsure]
     nearest = escape(text("page.batch.nearest", language, label="positive"))
     assert cells[2] == [nearest, "–", "–", unknown]
+    assert cells[3] == ["positive", "55%", "–", unsure]
+    assert cells[4] == ["positive", percent(0.995, language), "–", "–"]
+    assert cells[5] == ["positive", "–", "negative", unsure]
+    assert (counts.unsure, store.count("unsure")) == (3, 3)
 
 
 @in_all_languages

@@ -137,7 +137,7 @@ def test_both_programs_of_the_tutorial_are_run_beside_ours(measured: Path) -> No
         for name in ("pictures", "text")
     }
     assert programs == {
-        "pictures": ["tutorial, as it stands", "ours, `simple_cnn`", "ours, the default: `whitened_convnet`"],
+        "pictures": ["tutorial, as it stands", "ours, `simple_cnn`", "ours, the default: `efficientnet_lite2`"],
         "text": [
             "tutorial, as it stands",
             "tutorial, last valid step read",

@@ -236,6 +236,35 @@ def test_the_prediction_set_follows_the_coverage(tmp_path: Path) -> None:
     assert (sizes[0], sizes[2]) == (1, 3)
 
 
+def test_ninety_five_percent_are_covered_unless_others_are_asked_for(tmp_path: Path) -> None:
+    path = fakes.write_image_checkpoint(tmp_path / "pets", calibration=CALIBRATION)
+    array = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+    by_default, asked_for = (
+        pyclassify.load(path, device="cpu", **options).predict([array])[0].prediction_set
+        for options in ({}, {"coverage": 0.95})
+    )
+    assert by_default == asked_for
+
+
+@pytest.mark.parametrize(("num_examples", "is_told"), [(0, True), (1, False), (19, False), (20, True)])
+def test_a_percentage_is_told_from_twenty_calibration_examples_on(
+    tmp_path: Path, num_examples: int, is_told: bool
+) -> None:
+    calibration = {**CALIBRATION, "num_examples": num_examples}
+    path = fakes.write_text_checkpoint(tmp_path / "a", calibration=calibration)
+    (prediction,) = pyclassify.load(path, device="cpu").predict(["good film"])
+    assert prediction.has_percentage is is_told
+    assert ("%" in prediction.message()) is is_told
+
+
+def test_no_probability_is_above_the_ceiling(tmp_path: Path) -> None:
+    calibration = {**CALIBRATION, "temperature": 1e-6, "ceiling": 0.75}
+    path = fakes.write_text_checkpoint(tmp_path / "a", calibration=calibration)
+    (prediction,) = pyclassify.load(path, device="cpu").predict(["good film"])
+    assert list(prediction.probabilities.values()) == pytest.approx([0.75, 0.25])
+    assert prediction.ceiling == 0.75
+
+
 @pytest.mark.parametrize("coverage", [0.5, 0.901, "much"])
 def test_other_coverages_are_refused(tmp_path: Path, coverage: Any) -> None:
     path = fakes.write_text_checkpoint(tmp_path / "a")

@@ -78,6 +78,21 @@ def test_bars_never_show_certainty(share: float) -> None:
     assert [round(100 * label["confidence"]) for label in ranked["confidences"]] == [99]
 
 
+def test_bars_and_remarks_have_no_percentage_if_there_were_too_few_examples() -> None:
+    prediction = Prediction("cat", {"cat": 0.9, "dog": 0.1}, has_percentage=False)
+    outcomes_of = [Outcome(replace(prediction, known=known), 5.0, "cpu") for known in (True, False)]
+    ranked, remarks, *_ = answer_columns(outcomes_of, ["en", "en"], kind="image")
+    assert ranked[0] == {"label": prediction.message().rstrip("."), "confidences": []}
+    assert text("page.nearest", labels="cat, dog") in remarks[1]
+    assert "%" not in "".join(remarks)
+
+
+def test_no_bar_is_above_the_ceiling() -> None:
+    prediction = Prediction("cat", {"cat": 0.955, "dog": 0.045}, ceiling=0.955)
+    (ranked,), *_ = answer_columns([Outcome(prediction, 5.0, "cpu")], ["en"], kind="image")
+    assert ranked["confidences"][0] == {"label": "cat", "confidence": 0.95}
+
+
 def test_problems_are_written_in_the_language_asked_for() -> None:
     problem = Outcome(problem=Message("errors.no_text"))
     _, remarks, *_ = answer_columns([problem, problem], ["en", "ko"], kind="text")

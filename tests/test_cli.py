@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -312,7 +313,8 @@ def test_report_and_unreadable_files(folder: Path, tmp_path: Path, capsys: pytes
     assert manifest.data is not None
     assert manifest.training is not None
     counts = {"train": 15, "validation": 3, "test": 17, "skipped": 1}
-    assert manifest.data.model_dump() == {"name": "data", **counts, "seed": 0, "duplicates_grouped": True}
+    expected = {"name": "data", **counts, "calibration": 0, "seed": 0, "duplicates_grouped": True}
+    assert manifest.data.model_dump() == expected
     assert len(manifest.training.epochs) == 2
     assert manifest.training.command.startswith("python -m train.image --data")
     card = (tmp_path / "out" / "README.md").read_text()
@@ -371,6 +373,7 @@ def test_checking_texts_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFix
     assert "2 texts have a duplicate or near-duplicate under another label" in printed
     assert "1 text in the test data has a duplicate" in printed
     assert "characters: " in printed
+    assert re.search("What to expect: at least [12][0-9] texts per label. That is enough where single words", printed)
     assert "epoch" not in printed
 
 
@@ -390,6 +393,7 @@ def test_checking_pictures_writes_nothing(tmp_path: Path, capsys: pytest.Capture
     assert "1 file or row cannot be used" in printed
     assert "1 hidden file or folder was ignored" in printed
     assert ": 32 to 32" in printed
+    assert re.search("What to expect: at least [78] pictures per label. A pretrained network can tell", printed)
 
 
 def test_fix_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

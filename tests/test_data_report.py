@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pyclassify.data_report import MAX_NAMES, Inspection, drop_unsafe, inspect
+from pyclassify.data_report import MAX_NAMES, Inspection, drop_unsafe, expectation, inspect
 from pyclassify.dataset import Examples, Skipped, Splits, split
 from pyclassify.dedup import Duplicates, group_splits, selected
 from pyclassify.errors import DataError
-from pyclassify.locales import LANGUAGES, Message
+from pyclassify.locales import LANGUAGES, Message, text
 from pyclassify.manifest import DataReport, Range
 
 Pairs = tuple[tuple[str, int], ...]
@@ -109,6 +109,21 @@ def test_few_and_imbalanced_labels() -> None:
     assert few.fields == {"labels": "good", "limit": 30}
     assert imbalance.fields == {"common": "bad", "common_count": 40, "rare": "good", "rare_count": 2}
     assert inspection.examples["few_examples"] == ("good: 2",)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", ["image", "text"])
+def test_what_to_expect_depends_on_the_rarest_label(kind: str, language: str) -> None:
+    def expected(*counts: int) -> str:
+        counted = {"train": dict(zip("abc", counts, strict=False))}
+        return expectation(DataReport(counts=counted, sizes={}, findings=[]), kind).text(language)
+
+    sentences = [expected(100_000, count) for count in (1, 10, 100, 1_000, 10_000)]
+    assert len({sentence.partition(".")[2] for sentence in sentences}) == 5
+    for count, sentence in zip((1, 10, 100, 1_000, 10_000), sentences, strict=True):
+        assert text(f"items.{kind}", language, count=count) in sentence
+        assert sentence.endswith(".")
+    assert expected(98, 99) == expected(99, 98)
 
 
 def test_only_some_of_many_labels_are_named() -> None:
@@ -221,3 +236,12 @@ def test_nothing_left_to_validate_with_is_an_error() -> None:
     with pytest.raises(DataError) as error:
         _fix(replace(splits, test=splits.validation))
     assert error.value.code == "fix_leaves_no_validation"
+
+
+def test_without_validation_examples_there_is_nothing_to_lose() -> None:
+    splits = _splits(train=(("text 4", 1),))
+    splits = replace(splits, validation=splits.validation.take([]))
+    inspection = _inspect(splits)
+    assert inspection.report.counts["validation"] == {"bad": 0, "good": 0}
+    (_, validation, _), dropped = _fix(splits)
+    assert (len(validation), dropped) == (0, [("contradiction", 2)])

@@ -63,8 +63,39 @@ def test_temperature_undoes_over_and_underconfidence(sharpness: float) -> None:
     assert evaluation.fit_temperature(*_draw(20_000, sharpness=sharpness)) == pytest.approx(sharpness, rel=0.05)
 
 
-def test_a_handful_of_right_answers_does_not_make_it_certain() -> None:
-    assert 0.3 < evaluation.fit_temperature(torch.eye(3), torch.arange(3)) < 1
+@given(count=st.integers(1, 99), seed=st.integers(0, 9))
+@settings(max_examples=20, deadline=None)
+def test_fewer_than_a_hundred_answers_never_make_it_surer(count: int, seed: int) -> None:
+    logits, label_ids = _draw(count, sharpness=0.3, seed=seed)
+    assert evaluation.fit_temperature(logits, label_ids) >= 1
+    assert evaluation.fit_temperature(torch.eye(3), torch.arange(3)) == 1
+
+
+def test_a_hundred_answers_may_make_it_surer() -> None:
+    assert 0.05 <= evaluation.fit_temperature(torch.eye(100), torch.arange(100)) < 0.5
+
+
+@given(count=st.integers(1, 5_000), num_labels=st.integers(2, 1_000), seed=st.integers(0, 99))
+@settings(max_examples=50, deadline=None)
+def test_no_probability_is_above_what_the_examples_support(count: int, num_labels: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = 10 ** (4 * torch.rand(1, generator=generator) - 2) * torch.randn(20, num_labels, generator=generator)
+    ceiling = evaluation.ceiling(count)
+    probabilities = evaluation.calibrate(logits, 0.7, ceiling)
+    assert probabilities.max().item() <= ceiling + 1e-12
+    assert torch.allclose(probabilities.sum(dim=1), torch.ones(20, dtype=torch.float64))
+    plain = evaluation.calibrate(logits, 0.7)
+    steps = probabilities.gather(1, plain.argsort(dim=1)).diff(dim=1)
+    assert (steps >= -1e-15).all(), "the order stays"
+
+
+def test_certainty_becomes_the_ceiling() -> None:
+    certain = torch.tensor([[1e4, 0.0, 0.0]])
+    assert evaluation.ceiling(18) == 0.95
+    assert evaluation.calibrate(certain, 1.0, 0.95).tolist() == [pytest.approx([0.95, 0.025, 0.025])]
+    assert evaluation.calibrate(certain, 1.0).tolist() == [[1.0, 0.0, 0.0]]
+    score = evaluation.calibration_score(certain, torch.tensor([0]), temperature=1.0, ceiling=0.95)
+    assert (score.ece_before, score.ece_after) == (0, pytest.approx(0.05))
 
 
 def test_calibrated_probabilities_sum_to_one_in_double_precision() -> None:

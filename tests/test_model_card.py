@@ -14,6 +14,7 @@ from pyclassify.errors import CheckpointError
 from pyclassify.manifest import (
     Calibration,
     DataReport,
+    DataSummary,
     Description,
     Finding,
     LeakFreeScore,
@@ -116,6 +117,36 @@ def test_the_last_best_epoch_is_marked() -> None:
     text = model_card.render("pets", manifest())
     assert "| 1 | 1.2000 | 0.4000 | 1.3000 | 0.3800 | 45 |\n" in text
     assert "| 2 (kept) | 0.6000 | 0.8000 | 0.6500 | 0.7600 | 45 |\n" in text
+
+
+@pytest.mark.parametrize("figures", [(), FIGURES])
+def test_card_without_validation_data_says_what_took_its_place(figures: tuple[str, ...]) -> None:
+    data = DataSummary(name="x", train=90, validation=0, test=20)
+    calibration = CALIBRATION.model_copy(update={"num_examples": 90, "source": "out_of_fold", "ceiling": 91 / 92})
+    described = manifest(data=data, calibration=calibration)
+    text = model_card.render("pets", described, figures)
+    assert "split into 90 training and 20 test pictures; 0 skipped. Every choice was made by cross-validation" in text
+    assert "the answers of cross-validation to 90 training pictures, each from a fit without it." in text
+    assert "no probability above 0.989, and none is. The expected calibration error" in text
+    assert "than 95% of the training pictures, each compared with the others, have" in text
+    assert "| 2 (kept) | 0.6000 | 0.8000 | 45 |\n" in text
+    assert "validation" not in text.replace("cross-validation", "")
+    assert "\n\n\n" not in text
+
+
+def test_card_of_a_training_without_epochs_has_no_table_of_them() -> None:
+    training = fakes.training().model_copy(update={"epochs": []})
+    text = model_card.render("pets", manifest(training=training), FIGURES[1:])
+    assert "\n## Training\n\nIt was fitted without epochs.\n\n## How it was made\n" in text
+    assert "| epoch |" not in text
+
+
+def test_the_part_that_calibrates_is_told() -> None:
+    data = DataSummary(name="x", train=900, validation=400, test=20, calibration=200)
+    calibration = CALIBRATION.model_copy(update={"num_examples": 200, "source": "calibration", "ceiling": 201 / 202})
+    text = model_card.render("pets", manifest(data=data, calibration=calibration))
+    assert "Of the validation pictures, 200 were used for calibration alone: nothing was chosen by them." in text
+    assert "fitted on 200 validation pictures that nothing was chosen by. The expected" in text
 
 
 def test_bars_in_names_do_not_break_the_tables() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import pyclassify
 from pyclassify.locales import LANGUAGES, text
-from pyclassify.manifest import DataReport, Description, Finding, LeakFreeScore, Measurement, Scores
+from pyclassify.manifest import DataReport, DataSummary, Description, Finding, LeakFreeScore, Measurement, Scores
 from pyclassify.ui.models_tab import card, confusion_table, figures, most_confused
 from pyclassify.ui.page import build_page
 from tests import fakes
@@ -106,6 +106,14 @@ def test_numbers_that_are_missing_cost_their_figure_alone() -> None:
     drawn = figures(measured(scores=scores(["cat", "dog"], calibration=calibration), training=training).manifest, "en")
     assert "<svg" not in drawn
     assert "<table" in drawn
+
+
+@in_all_languages
+def test_without_validation_data_curves_are_of_training_data(language: str) -> None:
+    drawn = figures(measured(data=DataSummary(name="x", train=90, validation=0, test=20)).manifest, language)
+    assert heading("page.models.curves.title", language) in drawn
+    assert escape(text("page.models.curves.training", language)) in drawn
+    assert escape(text("page.models.curves.validation", language)) not in drawn
 
 
 @in_all_languages

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from pyclassify import plots
-from pyclassify.manifest import CalibrationScore, Epoch, Manifest, ReliabilityBin, Training
+from pyclassify.manifest import CalibrationScore, DataSummary, Epoch, Manifest, ReliabilityBin, Training
 from tests import fakes
 
 CURVE_LABELS = {
@@ -91,6 +91,14 @@ def test_curves_show_the_epochs() -> None:
 
     assert drawn(6) == drawn(6)
     assert drawn(6) != drawn(7)
+
+
+def test_without_validation_data_there_is_one_line() -> None:
+    data = DataSummary(name="x", train=90, validation=0, test=20)
+    image = pixels(plots.png_figures(manifest(data=data))[plots.CURVES])
+    assert count_near(image, plots.PAPER.training) > 5
+    assert count_near(image, plots.PAPER.validation) == 0
+    assert plots.CURVES not in plots.png_figures(manifest(training=training(0), data=data))
 
 
 def test_figures_are_those_that_the_manifest_has_numbers_for() -> None:

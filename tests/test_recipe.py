@@ -19,11 +19,17 @@ from huggingface_hub import ModelCard, parse_eval_result_entries
 from torchvision.models import get_model
 
 import pyclassify
-from pyclassify import ImageConfig, TextConfig, checkpoint, recipe
-from pyclassify.dataset import Skipped
+from pyclassify import ImageConfig, TextConfig, checkpoint, locales, recipe
+from pyclassify.dataset import Batches, Skipped
 from pyclassify.manifest import Epoch, Manifest, Scores, Training
+from pyclassify.modality import Task
+from pyclassify.text.modality import TextModality
+from pyclassify.text.networks import Lstm
+from pyclassify.training import trainer
 from pyclassify.training.config import IMAGE_NETWORKS, TrainingConfig, state_path
 from pyclassify.training.trainer import BatchProgress
+from pyclassify.ui.models_tab import card as card_of_page
+from pyclassify.ui.models_tab import figures
 from tests import drawing
 
 
@@ -136,7 +142,7 @@ def test_the_network_of_the_text_tutorial_is_unchanged(table: Path, tmp_path: Pa
 def test_folder_without_splits_and_the_default_network(tmp_path: Path) -> None:
     folder = drawing.image_folder(tmp_path / "plain", per_label=5, splits=())
     manifest = pyclassify.train(ImageConfig(data=folder, out=tmp_path / "out", epochs=1, size_px=64)).manifest
-    assert (manifest.network.name, manifest.network.arguments) == (IMAGE_NETWORKS[0], {"size_px": 64})
+    assert (manifest.network.name, manifest.network.arguments) == ("efficientnet_lite2", {"size_px": 64})
     assert manifest.transform["size_px"] == 64
 
 
@@ -249,7 +255,7 @@ def test_torchvision_network_begins_with_a_file(folder: Path, tmp_path: Path, mo
     file = _write_published_weights(tmp_path / "published.pth")
     config = torchvision_config(folder, tmp_path / "out", weights=str(file), about="Drawn.")
     manifest = pyclassify.train(config).manifest
-    (remark,) = training_of(manifest).remarks
+    remark = training_of(manifest).remarks[0]
     assert "published.pth" in remark
     file.unlink()
     monkeypatch.setattr("torchvision.models.get_model_weights", None)  # a checkpoint is used without
@@ -422,7 +428,7 @@ def test_places_where_no_checkpoint_can_be(
     assert code_of(image_config(folder if out.startswith("data") else Path("plain"), Path(out))) == code
 
 
-# Measuring
+# The card
 
 
 def test_card_says_what_the_scores_are_worth(text_checkpoint: Path) -> None:
@@ -446,6 +452,123 @@ def test_predictions_have_sets(image_checkpoint: Path, text_checkpoint: Path) ->
     assert answer.label in answer.prediction_set
     (answer,) = pyclassify.load(image_checkpoint).predict([drawing.image((220, 40, 40), 5)])
     assert answer.label in answer.prediction_set
+
+
+# Few examples, and the part that calibrates
+
+
+class OneGo(Lstm):
+    """A network that is fitted without epochs and cross-validates, as those for few examples do."""
+
+    folds: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def prepare(self, batches: Batches) -> None:
+        """Answer the training examples as if each had been left out once: all of them right."""
+        _, label_ids = trainer.predict_logits(self, batches)
+        self.folds = 3 * torch.nn.functional.one_hot(label_ids, 2).float(), label_ids
+
+    def out_of_fold(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Return the logits and labels of `prepare`."""
+        return self.folds
+
+
+def cross_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a `OneGo` of the recurrent network."""
+    prepare, fit_ood = TextModality.prepare, TextModality.fit_ood
+
+    def without_epochs(self: TextModality, *arguments: Any) -> Task:
+        task = prepare(self, *arguments)
+        task.network.__class__ = OneGo
+        return replace(task, fit=replace(task.fit, epochs=0))
+
+    def on_train(self: TextModality, network: torch.nn.Module, task: Task) -> Any:
+        return fit_ood(self, network, replace(task, validation=task.train))
+
+    monkeypatch.setattr(TextModality, "cross_validates", lambda self, config, splits: True)
+    monkeypatch.setattr(TextModality, "prepare", without_epochs)
+    monkeypatch.setattr(TextModality, "fit_ood", on_train)
+
+
+def test_a_small_validation_split_joins_the_training_data_of_a_network_that_cross_validates(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cross_fit(monkeypatch)
+    events: list[recipe.Event] = []
+    config = text_config(table, tmp_path / "out", network="lstm", epochs=None)
+    manifest = pyclassify.train(config, on_progress=events.append).manifest
+    assert manifest.data is not None
+    assert (manifest.data.train, manifest.data.validation, manifest.data.test) == (32, 0, 8)
+    notices = [str(event.text) for event in events if isinstance(event, recipe.Notice)]
+    assert locales.text("notes.cross_validated", counted="32 texts") in notices
+    calibration = manifest.calibration
+    assert (calibration.source, calibration.num_examples, calibration.ceiling) == ("out_of_fold", 32, 33 / 34)
+    assert calibration.temperature == 1
+    assert training_of(manifest).epochs == []
+    card = (tmp_path / "out" / checkpoint.CARD).read_text(encoding="utf-8")
+    assert "split into 32 training and 8 test texts" in card
+    assert "each from a fit without it" in card
+    assert not (tmp_path / "out" / "curves.png").exists()
+    (answer,) = pyclassify.load(tmp_path / "out", device="cpu").predict(["a wonderful film"])
+    assert max(answer.probabilities.values()) <= 33 / 34
+    html = card_of_page("out", pyclassify.load(tmp_path / "out", device="cpu"), "ko") + figures(manifest, "ko")
+    assert locales.text("page.models.curves.title", "ko") not in html
+
+    bare = manifest.replace(calibration=calibration.model_copy(update={"temperature": 5.0}), selftest=None)
+    (tmp_path / "out" / checkpoint.CONFIG).write_bytes(bare.to_json())
+    measured = pyclassify.train(replace(config, measure_only=True)).manifest
+    assert measured.calibration == calibration
+    assert measured.files == manifest.files
+
+
+def test_examples_are_checked_as_they_would_be_trained_on(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cross_fit(monkeypatch)
+    for fix in (False, True):
+        report = recipe.inspect(TextConfig(data=table, network="lstm", fix=fix)).report
+        assert [sum(counts.values()) for counts in report.counts.values()] == [32, 0, 8]
+
+
+def test_a_validation_split_of_its_own_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cross_fit(monkeypatch)
+    for split in ("train", "val", "test"):
+        for label in ("good", "bad"):
+            folder = tmp_path / "data" / split / label
+            folder.mkdir(parents=True)
+            for i in range(6):
+                (folder / f"{i}.txt").write_text(f"{label} {split} text {i}", encoding="utf-8")
+    report = recipe.inspect(TextConfig(data=tmp_path / "data", network="lstm")).report
+    assert [sum(counts.values()) for counts in report.counts.values()] == [12, 12, 12]
+
+
+def test_what_calibrates_chooses_nothing(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TextModality, "cross_validates", lambda self, config, splits: False)
+    config = text_config(table, tmp_path / "plain", network="lstm")
+    plain = pyclassify.train(config).manifest
+    prepare = TextModality.prepare
+
+    def with_part(self: TextModality, *arguments: Any) -> Task:
+        task = prepare(self, *arguments)
+        return replace(task, calibration=task.train)
+
+    monkeypatch.setattr(TextModality, "prepare", with_part)
+    config = replace(config, out=tmp_path / "halved")
+    halved = pyclassify.train(config).manifest
+    assert have_equal_weights(tmp_path / "plain", tmp_path / "halved")
+    assert (plain.calibration.source, plain.calibration.num_examples) == ("validation", 4)
+    assert (halved.calibration.source, halved.calibration.num_examples) == ("calibration", 28)
+    assert halved.data is not None
+    assert (halved.data.calibration, halved.data.validation) == (28, 4)
+    assert pyclassify.train(replace(config, measure_only=True)).manifest.calibration == halved.calibration
+
+    # the weights of a checkpoint from before there was such a part were chosen by all of the validation examples
+    old = halved.replace(calibration=plain.calibration, selftest=None)
+    (tmp_path / "halved" / checkpoint.CONFIG).write_bytes(old.to_json())
+    measured = pyclassify.train(replace(config, measure_only=True)).manifest.calibration
+    assert (measured.source, measured.num_examples) == ("validation", 32)
+
+
+# Measuring again
 
 
 def test_measuring_again_keeps_weights_and_training(text_checkpoint: Path, table: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ _ORDERS: Final = {
     "name": "CASE WHEN text = '' THEN name ELSE text END COLLATE NOCASE",
     "label": "label",
     "probability": "probability",
-    "set": "size",
+    "set": "num_possible",
     "known": "CASE WHEN known = 0 THEN 2 ELSE unsure END",  # sure, unsure, unknown
 }
 ORDERS: Final = tuple(_ORDERS)
@@ -40,10 +40,14 @@ ORDERS: Final = tuple(_ORDERS)
 _TABLE: Final = """
 CREATE TABLE rows (
     id INTEGER PRIMARY KEY, name TEXT, text TEXT, path TEXT, entry TEXT, label TEXT, probability REAL,
-    prediction_set TEXT, size INTEGER, known INTEGER, unsure INTEGER, shares BLOB, problem TEXT, others TEXT
+    prediction_set TEXT, told_share REAL, possible TEXT, num_possible INTEGER, known INTEGER, unsure INTEGER,
+    shares BLOB, problem TEXT, others TEXT
 )
 """
-_COLUMNS: Final = "id, name, text, path, entry, label, probability, prediction_set, known, shares, problem, others"
+_COLUMNS: Final = (
+    "id, name, text, path, entry, label, probability, prediction_set, told_share, possible, known, unsure, shares,"
+    " problem, others"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,9 @@ class Row:
         prediction_set: the labels that it may be; empty if the checkpoint has no prediction sets.
         known: whether it is like the training data; None if the checkpoint cannot tell.
         shares: the probability of each label, in the order of the store's labels.
+        told_share: the probability as a person may be told it; None without an answer, or with too few examples.
+        possible: labels to name beside the answer.
+        unsure: whether there is an answer, but others should be thought of.
         problem: why there is no answer.
         others: of a row of a table, the cells beside the text by column.
         position: from 1, in the order of the input; 0 before it is in the store.
@@ -74,14 +81,12 @@ class Row:
     prediction_set: tuple[str, ...] = ()
     known: bool | None = None
     shares: tuple[float, ...] = ()
+    told_share: float | None = None
+    possible: tuple[str, ...] = ()
+    unsure: bool = False
     problem: Message | None = None
     others: Mapping[str, Any] = field(default_factory=dict)
     position: int = 0
-
-    @property
-    def unsure(self) -> bool:
-        """True if it may have one of several labels."""
-        return self.problem is None and self.known is not False and len(self.prediction_set) > 1
 
     @property
     def unknown(self) -> bool:
@@ -97,6 +102,9 @@ class Row:
             prediction_set=tuple(prediction.prediction_set),
             known=prediction.known,
             shares=tuple(prediction.probabilities[label] for label in labels),
+            told_share=prediction.told_share(prediction.label),
+            possible=prediction.possible,
+            unsure=prediction.is_unsure,
         )
 
 
@@ -152,7 +160,9 @@ class AnswerStore:
                 *(_storable(text) for text in (row.name, row.text, row.path, row.entry, row.label)),
                 row.probability if row.problem is None else None,
                 json.dumps(row.prediction_set),
-                len(row.prediction_set),
+                row.told_share,
+                json.dumps(row.possible),
+                len(row.possible),
                 row.known,
                 row.unsure,
                 array("d", row.shares).tobytes(),
@@ -162,7 +172,7 @@ class AnswerStore:
             for row in rows
         ]
         with self._database() as database:
-            database.executemany(f"INSERT INTO rows VALUES (NULL{', ?' * 13})", values)
+            database.executemany(f"INSERT INTO rows VALUES (NULL{', ?' * 15})", values)
 
     def counts(self) -> Counts:
         """Count all rows."""
@@ -252,7 +262,8 @@ def _where(which: str, label: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _row(record: tuple[Any, ...]) -> Row:
-    position, name, text, path, entry, label, probability, prediction_set, known, shares, problem, others = record
+    position, name, text, path, entry, label, probability, *answer, shares, problem, others = record
+    prediction_set, told_share, possible, known, unsure = answer
     numbers = array("d")
     numbers.frombytes(shares)
     return Row(
@@ -265,6 +276,9 @@ def _row(record: tuple[Any, ...]) -> Row:
         prediction_set=tuple(json.loads(prediction_set)),
         known=None if known is None else bool(known),
         shares=tuple(numbers),
+        told_share=told_share,
+        possible=tuple(json.loads(possible)),
+        unsure=bool(unsure),
         problem=_decoded(json.loads(problem)) if problem else None,
         others=json.loads(others) if others else {},
         position=position,

@@ -16,14 +16,17 @@ from pyclassify import locales
 from pyclassify.errors import ConfigError, PyClassifyError
 from pyclassify.locales import LANGUAGES
 from pyclassify.training.config import (
+    AUTO,
     COMPILE_MODES,
     DEVICES,
+    FEW_EXAMPLES,
     IMAGE_DATASETS,
     IMAGE_NETWORKS,
     IMAGE_SIZES_PX,
     MAX_COUNT,
     MAX_EPOCHS_FACTOR,
     MAX_MINUTES,
+    PHOTO_SIDE_PX,
     PRECISIONS,
     TEXT_DATASETS,
     TEXT_NETWORKS,
@@ -161,9 +164,9 @@ def _add_image_options(parser: argparse.ArgumentParser) -> None:
     _add_common_options(
         parser,
         network_help=f"{', '.join(IMAGE_NETWORKS)}, which learn from scratch; or any classification network of"
-        " torchvision, such as resnet18, mobilenet_v3_small, convnext_tiny or vit_b_16 (default:"
-        f" {IMAGE_NETWORKS[0]})",
-        default_network=IMAGE_NETWORKS[0],
+        " torchvision with its weights, such as regnet_y_400mf or mobilenet_v3_large (default: the network of --start,"
+        f" or {IMAGE_NETWORKS[0]})",
+        default_network=AUTO,
     )
     pictures = parser.add_argument_group("pictures")
     pictures.add_argument(
@@ -173,7 +176,14 @@ def _add_image_options(parser: argparse.ArgumentParser) -> None:
         choices=IMAGE_SIZES_PX,
         metavar="PX",
         help=f"width and height of the network's input: {', '.join(map(str, IMAGE_SIZES_PX))} (default: chosen from the"
-        " data, at most 128; for torchvision's networks, the size their weights were trained with)",
+        " data, at most 128; with weights to begin with, the size that they were trained with)",
+    )
+    pictures.add_argument(
+        "--start",
+        metavar="CHECKPOINT",
+        help="checkpoint to begin with, a folder or user/name on the Hub: its features are kept and a new last layer"
+        " is fitted to them, then all layers learn if there are enough pictures; or none (default: checkpoints/imagenet"
+        f" for photos of at least {PHOTO_SIDE_PX} px and for fewer than {FEW_EXAMPLES:,} pictures, otherwise none)",
     )
     pictures.add_argument(
         "--weights",
@@ -236,6 +246,19 @@ def _add_text_options(parser: argparse.ArgumentParser) -> None:
         help="word vectors that the embedding of --model lstm starts from: a file, or a name that torchtext downloads,"
         " such as glove.6B.300d",
     )
+    teacher = parser.add_argument_group("teacher")
+    teacher.add_argument(
+        "--teacher",
+        metavar="NAME|DIR",
+        help="pretrained language model, a folder or user/name on the Hub: it learns the labels first and then teaches"
+        " the network, which does not need it any more; requires the package transformers",
+    )
+    teacher.add_argument(
+        "--unlabelled",
+        type=Path,
+        metavar="FILE",
+        help="further texts that the teacher answers: a text per line, or a .csv, .tsv, .json or .jsonl file",
+    )
 
 
 KINDS: Final[dict[str, tuple[type[TrainingConfig], Callable[[argparse.ArgumentParser], None], str]]] = {
@@ -272,8 +295,8 @@ def _add_common_options(
     report.add_argument(
         "--check",
         action="store_true",
-        help="print the data report and stop: counts, sizes, unreadable files, duplicates and near-duplicates,"
-        " including those under two labels or in the test data; nothing is trained or written",
+        help="print the data report and stop: counts, sizes, what to expect of a training, unreadable files, duplicates"
+        " and near-duplicates, including those under two labels or in the test data; nothing is trained or written",
     )
     report.add_argument(
         "--fix",
@@ -433,6 +456,7 @@ class TerminalProgress:
         self._items = locales.text(f"kinds.{kind}.plural")
         self._bar: tqdm[None] | None = None
         self._bar_name = ""
+        self._has_validation = True
 
     def __call__(self, event: Event) -> None:
         """Print an event."""
@@ -458,6 +482,7 @@ class TerminalProgress:
             case recipe.Inspected():
                 self._print("\n".join(report_lines(event.inspection, self._kind, in_full=self._is_check)))
             case recipe.Ready():
+                self._has_validation = len(event.splits.validation) > 0
                 self._print("\n".join(self._ready_lines(event)))
 
     def close(self) -> None:
@@ -493,9 +518,10 @@ class TerminalProgress:
         bar.set_postfix_str(f"loss {progress.loss:.4f}, accuracy {progress.accuracy:.3f}", refresh=False)
 
     def _epoch_line(self, epoch: Epoch) -> str:
+        validation = f"  validation loss {epoch.val_loss:.4f}  validation accuracy {epoch.val_accuracy:.4f}"
         return (
             f"epoch {epoch.epoch}/{epoch.epochs}  loss {epoch.train_loss:.4f}  accuracy {epoch.train_accuracy:.4f}"
-            f"  validation loss {epoch.val_loss:.4f}  validation accuracy {epoch.val_accuracy:.4f}"
+            f"{validation if self._has_validation else ''}"
             f"  {epoch.examples_per_s:,.0f} {self._items}/s  {epoch.duration_s:.0f} s"
             f"{'  best so far' if epoch.is_best else ''}"
         )
@@ -512,7 +538,9 @@ class TerminalProgress:
 
 
 def report_lines(inspection: Inspection, kind: str, *, in_full: bool) -> list[str]:
-    """Write the data report in lines; in full with counts, sizes and some names of examples."""
+    """Write the data report in lines; in full with counts, sizes, some names of examples, and what to expect."""
+    from pyclassify.data_report import expectation
+
     report, items = inspection.report, locales.text(f"kinds.{kind}.plural")
     lines = []
     if in_full:
@@ -524,6 +552,7 @@ def report_lines(inspection: Inspection, kind: str, *, in_full: bool) -> list[st
         for name, size in report.sizes.items():
             title = locales.text(f"sizes.{name}")
             lines.append(f"{title}: {size.minimum:,g} to {size.maximum:,g}, median {size.median:,g}")
+        lines.append(f"What to expect: {expectation(report, kind)}")
     if not report.findings:
         return [*lines, f"The data report found no problems with the {items}."]
     lines.append("Data report:")

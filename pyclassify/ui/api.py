@@ -37,7 +37,7 @@ ANSWER: Final[dict[str, Any]] = {
         "prediction_set": {
             "type": "array",
             "items": {"type": "string"},
-            "description": "labels of which one is right for nine in ten inputs like the training data",
+            "description": "labels of which one is right for 95% of inputs like the training data",
         },
         "message": {"type": "string", "description": "the answer in a sentence, in the language asked for"},
         "milliseconds": {"type": "number", "description": "time that the model took for all inputs of its batch"},

@@ -545,14 +545,15 @@ def _row_html(row: Row, picture: bytes | None, names: Mapping[str, str], languag
 
 
 def _answer_cells(row: Row, names: Mapping[str, str], language: str) -> list[str]:
-    """Write answer, probability, other labels of the prediction set, and remark."""
+    """Write answer, probability, the labels to name beside the answer, and remark."""
     label = names.get(row.label, row.label)
     if row.unknown:  # a probability of what is no answer would be taken for a measure of it
         nearest = say("page.batch.nearest", language, label=label)
         return [nearest, NONE, NONE, say("page.batch.remark.unknown", language)]
-    others = [names.get(other, other) for other in row.prediction_set if other != row.label]
+    share = NONE if row.told_share is None else percent(row.told_share, language)
+    others = [names.get(other, other) for other in row.possible]
     remark = say("page.batch.remark.unsure", language) if row.unsure else NONE
-    return [label, percent(row.probability, language), ", ".join(others) or NONE, remark]
+    return [label, share, ", ".join(others) or NONE, remark]
 
 
 def _pages(first: int, count: int, total: int, language: str) -> str:

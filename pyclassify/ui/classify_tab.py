@@ -522,11 +522,14 @@ def _ranked(prediction: Prediction | None, language: str) -> dict[str, Any]:
         return {}
     if prediction.known is False:  # bars would say the opposite
         return {"label": say("page.unknown", language), "confidences": []}
-    best = list(prediction.probabilities.items())[:LABELS_SHOWN]
-    drawn = [(name, min(share, MOST_SHOWN)) for name, share in best if share >= LEAST_SHOWN or name == prediction.label]
+    best = [(name, prediction.told_share(name)) for name in list(prediction.probabilities)[:LABELS_SHOWN]]
     return {
         "label": prediction.message(language).rstrip("."),
-        "confidences": [{"label": name, "confidence": share} for name, share in drawn],
+        "confidences": [
+            {"label": name, "confidence": min(share, MOST_SHOWN)}
+            for name, share in best
+            if share is not None and (share >= LEAST_SHOWN or name == prediction.label)
+        ],
     }
 
 
@@ -541,13 +544,14 @@ def _remarks(outcome: Outcome, language: str) -> str:
     if prediction.known is not False:
         return "".join(map(paragraph, sentences))
     best = list(prediction.probabilities.items())[:NEAREST_NAMED]
-    nearest = [
-        say("page.label_share", language, label=name, percent=percent(share, language))
-        for name, share in best
-        if share >= LEAST_SHOWN
-    ]
+    nearest = [_with_share(prediction, name, language) for name, share in best if share >= LEAST_SHOWN]
     unlike = f'<p class="message">{escape(say("page.unlike", language))}</p>'
     return unlike + "".join(map(paragraph, [say("page.nearest", language, labels=nearest), *sentences]))
+
+
+def _with_share(prediction: Prediction, label: str, language: str) -> str:
+    share = prediction.told_share(label)
+    return label if share is None else say("page.label_share", language, label=label, percent=percent(share, language))
 
 
 def _device(device: str, language: str) -> str:

@@ -201,6 +201,8 @@ def verdict(names: tuple[str, str], predictions: tuple[Prediction, Prediction], 
 def _compared(names: tuple[str, str], first: Prediction, second: Prediction, language: str) -> str:
     own = (_share(first, first.label, language), _share(second, second.label, language))
     fields = {"first": names[0], "second": names[1], "first_percent": own[0], "second_percent": own[1]}
+    if first.label == second.label and not (first.has_percentage and second.has_percentage):
+        return say("page.compare.agree_without_distance", language, label=first.label, **fields)
     if first.label == second.label:
         points = 100 * abs(first.probabilities[first.label] - second.probabilities[first.label])
         many = Message("page.compare.points", {"count": round(points)})
@@ -217,8 +219,10 @@ def _compared(names: tuple[str, str], first: Prediction, second: Prediction, lan
 
 
 def _share(prediction: Prediction, label: str, language: str) -> str:
-    share = prediction.probabilities.get(label)
-    return say("page.compare.no_label", language) if share is None else percent(share, language)
+    if label not in prediction.probabilities:
+        return say("page.compare.no_label", language)
+    share = prediction.told_share(label)
+    return say("answer.too_few", language) if share is None else percent(share, language)
 
 
 def _verdict_html(names: tuple[str, str], results: tuple[Outcome | None, Outcome | None], language: str) -> str:

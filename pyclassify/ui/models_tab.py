@@ -167,7 +167,7 @@ def _labels(manifest: Manifest, language: str) -> str:
 def _scores(manifest: Manifest, language: str) -> list[str]:
     data, scores, kind = manifest.data, manifest.scores, manifest.kind
     sentences = []
-    if data:
+    if data and data.train:
         counted = _counted(kind, data.train)
         sentences.append(say("page.models.scores.data", language, counted=counted, name=data.name))
     if scores:
@@ -182,8 +182,9 @@ def _scores(manifest: Manifest, language: str) -> list[str]:
                 high=percent(high, language, digits=1),
                 majority=percent(scores.majority_accuracy, language, digits=1),
             ),
-            _if_known(lambda: _baseline(scores.baseline, kind, language)),
         ]
+        if baseline := scores.baseline:
+            sentences.append(_if_known(lambda: _baseline(baseline, kind, language)))
         if scores.without_leaked:
             counted = _counted(kind, scores.without_leaked.leaked)
             accuracy = percent(scores.without_leaked.accuracy, language, digits=1)
@@ -245,6 +246,9 @@ def _facts(classifier: Classifier, answer_ms: float | None, language: str) -> li
             facts.append(say("page.models.facts.network_and_size", language, megabytes=megabytes, **network))
         else:
             facts.append(say("page.models.facts.network", language, **network))
+        if training.origin:
+            facts.append(training.origin)
+    if training and (manifest.data is None or manifest.data.train):
         facts.append(
             say(
                 "page.models.facts.trained",
@@ -281,7 +285,8 @@ def figure_parts(manifest: Manifest) -> list[Callable[[str], str]]:
     if scores and any(part.num_examples for part in scores.calibration.bins):
         parts.append(lambda language: _reliability(scores, language))
     if training and training.epochs:
-        parts.append(lambda language: _curves(training, language))
+        has_validation = manifest.data is None or manifest.data.validation > 0
+        parts.append(lambda language: _curves(training, language, has_validation=has_validation))
     return parts
 
 
@@ -391,23 +396,27 @@ def _reliability(scores: Scores, language: str) -> str:
     )
 
 
-def _curves(training: Training, language: str) -> str:
+def _curves(training: Training, language: str, *, has_validation: bool) -> str:
     labels = {key: say(f"page.models.curves.{key}", language) for key in ("epoch", "accuracy", "loss")}
     first, last = training.epochs[0], training.epochs[-1]
+    split = "val" if has_validation else "train"
+    accuracies = (getattr(epoch, f"{split}_accuracy") for epoch in (first, last))
+    losses = (getattr(epoch, f"{split}_loss") for epoch in (first, last))
     values = {
-        "accuracy": (percent(first.val_accuracy, language, digits=1), percent(last.val_accuracy, language, digits=1)),
-        "loss": (number(first.val_loss, language, digits=3), number(last.val_loss, language, digits=3)),
+        "accuracy": [percent(share, language, digits=1) for share in accuracies],
+        "loss": [number(loss, language, digits=3) for loss in losses],
     }
+    described = "page.models.curves.description" if has_validation else "page.models.curves.description_training"
     for measure, (start, end) in values.items():
-        labels[f"{measure}_description"] = say(
-            "page.models.curves.description", language, first=start, last=end, epoch=str(last.epoch)
-        )
+        labels[f"{measure}_description"] = say(described, language, first=start, last=end, epoch=str(last.epoch))
+    shown = ("training", "validation", "kept") if has_validation else ("training", "kept")
     keys = "".join(
-        f'<span class="key {key}">{escape(say(f"page.models.curves.{key}", language))}</span>'
-        for key in ("training", "validation", "kept")
+        f'<span class="key {key}">{escape(say(f"page.models.curves.{key}", language))}</span>' for key in shown
     )
-    charts = f'<div class="pair">{plots.curves_svg(training, labels)}</div><p class="keys">{keys}</p>'
-    return _figure(say("page.models.curves.title", language), charts, say("page.models.curves.hint", language))
+    drawn = plots.curves_svg(training, labels, has_validation=has_validation)
+    charts = f'<div class="pair">{drawn}</div><p class="keys">{keys}</p>'
+    hint = say("page.models.curves.hint", language) if has_validation else ""
+    return _figure(say("page.models.curves.title", language), charts, hint)
 
 
 def _heading(words: str) -> str:
