@@ -476,8 +476,8 @@ def cross_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a `OneGo` of the recurrent network."""
     prepare, fit_ood = TextModality.prepare, TextModality.fit_ood
 
-    def without_epochs(self: TextModality, *arguments: Any) -> Task:
-        task = prepare(self, *arguments)
+    def without_epochs(self: TextModality, *arguments: Any, **options: Any) -> Task:
+        task = prepare(self, *arguments, **options)
         task.network.__class__ = OneGo
         return replace(task, fit=replace(task.fit, epochs=0))
 
@@ -547,8 +547,8 @@ def test_what_calibrates_chooses_nothing(table: Path, tmp_path: Path, monkeypatc
     plain = pyclassify.train(config).manifest
     prepare = TextModality.prepare
 
-    def with_part(self: TextModality, *arguments: Any) -> Task:
-        task = prepare(self, *arguments)
+    def with_part(self: TextModality, *arguments: Any, **options: Any) -> Task:
+        task = prepare(self, *arguments, **options)
         return replace(task, calibration=task.train)
 
     monkeypatch.setattr(TextModality, "prepare", with_part)

@@ -184,7 +184,7 @@ def test_ordinary_words_are_not_refused_for_being_few() -> None:
     network = make_network("wide_deep", transform)
     batches = batches_of(texts, transform)
     detector = TextOod(network, *ood.fit(network, batches, batches, transform=transform))
-    short = ["film", "the film was good", "the ending was sad and I liked it"]
+    short = ["the film", "the film was good", "the ending was sad and I liked it"]
     _, surprises = detector.surprises(*collate(transform, [*short, "asdf"]))
     assert detector.views == ("energy", "tokens", "order")
     surface = surprises[:, 1:].amax(dim=1)

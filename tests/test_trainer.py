@@ -183,7 +183,7 @@ def test_state_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "code"),
     [
-        ({"epochs": 0}, "option_too_small"),
+        ({"epochs": -1}, "option_too_small"),
         ({"batch_size": 0}, "option_too_small"),
         ({"patience": -1}, "option_too_small"),
         ({"learning_rate": 0.0}, "option_not_positive"),
