@@ -56,8 +56,8 @@ ORIGIN: Final = (
 )
 ABOUT: Final = (
     "Calibration and scores are of photos, one per label, from the public repository imagenet-sample-images: every"
-    " second one to fit, the others to report. The network may have seen them in its training, so that the scores are"
-    " likely too good."
+    " second one to fit, the others to report. The network may have seen them in its training, and it was"
+    " chosen over EfficientNet-Lite0 by its answers to all of them, so that the scores are likely too good."
 )
 
 _LAYERS: Final = {"_conv_stem": "stem.1", "_bn0": "stem.2", "_conv_head": "last.1", "_bn1": "last.2", "_fc": "linear"}
@@ -109,7 +109,6 @@ def convert(weights: Path, photos: Path, out: Path, *, network_name: str, comman
         temperature=temperature,
         thresholds=thresholds,  # type: ignore[arg-type]
         num_examples=len(label_ids),
-        source="calibration",
         ceiling=ceiling,
     )
     assert isinstance(network, ImageNetwork)
@@ -127,7 +126,6 @@ def convert(weights: Path, photos: Path, out: Path, *, network_name: str, comman
             train=0,
             validation=fit.num_examples,
             test=report.num_examples,
-            calibration=fit.num_examples,
         ),
         training=Training(
             command=command,
