@@ -30,6 +30,7 @@ from pyclassify import modality, selftest
 from pyclassify.errors import CheckpointError, ConfigError, PyClassifyError
 from pyclassify.manifest import FORMAT, Manifest, digest
 from pyclassify.modality import Modality, OodDetector, Transform
+from pyclassify.ood import device_of
 
 CONFIG: Final = "config.json"
 WEIGHTS: Final = "model.safetensors"
@@ -79,12 +80,15 @@ class Checkpoint:
         return list(self.manifest.labels)
 
     def to(self, device: torch.device) -> Checkpoint:
-        """Return the checkpoint with a network for inference on a device, and with an OOD detector there."""
+        """Return the checkpoint with its network in the form for inference, and its OOD detector, on a device."""
+        before = device_of(self.network)
         # convolutions are half as fast again in this order of memory, and so are those of a batch
         moved = self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         network = self.modality.for_inference(moved)
         if self.ood is None:
             return dataclasses.replace(self, network=network)
+        if network is self.network and device == before:
+            return self
         detector = _make_ood(self.manifest, network, self.ood_tensors, self.name)
         return dataclasses.replace(self, network=network, ood=detector)
 

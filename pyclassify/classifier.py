@@ -32,16 +32,16 @@ COVERAGE: Final = "0.95"
 """Share of inputs whose prediction set holds the true label, unless another one is asked for; one of COVERAGES."""
 
 SURE_FROM: Final = 0.6
-"""An answer with a smaller share is begun with "Not sure"."""
+"""Probability below which a message begins with "Not sure"."""
 
-TOLD_FROM: Final = 20
-"""With fewer calibration examples no percentage is told: it would be a guess."""
+SHOWN_FROM: Final = 20
+"""Number of calibration examples below which no percentage is shown: it would be a guess."""
 
 _OTHERS_NAMED: Final = 2
 """Labels that a message names beside the most probable one; of further ones it says the number."""
 
 _ALMOST_CERTAIN: Final = 0.99
-"""A larger share is told as "over 99%"."""
+"""Probability above which "over 99%" is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Prediction:
         prediction_set: the labels that it may be, best first: it holds the true label for 95% of inputs like the
             validation data, or as many as `load(..., coverage=...)` says. Empty where the checkpoint promises nothing.
         ceiling: largest probability that the calibration examples support.
-        has_percentage: whether there were enough of them to tell a probability to a person.
+        has_percentage: whether there are enough calibration examples to show a percentage.
     """
 
     label: str
@@ -69,26 +69,26 @@ class Prediction:
 
     @property
     def possible(self) -> tuple[str, ...]:
-        """The labels of the prediction set to name beside the answer: none beside "over 99%"."""
+        """Other labels of the prediction set to show with the answer; none beside "over 99%"."""
         if self.has_percentage and self.probabilities[self.label] > _ALMOST_CERTAIN:
             return ()
         return tuple(label for label in self.prediction_set if label != self.label)
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether the answer has a share below 60%, as it is rounded when it is told."""
+        """Low confidence: below 60% when it is rounded for display."""
         return math.floor(100 * self.probabilities[self.label] + 0.5) < 100 * SURE_FROM
 
     @property
     def is_unsure(self) -> bool:
-        """Whether the input has an answer, but others should be thought of."""
+        """Uncertainty of an answer to known input: low confidence, or other possible labels."""
         return self.known is not False and (self.is_doubtful or bool(self.possible))
 
-    def told_share(self, label: str) -> float | None:
-        """Return the probability of a label as a person may be told it in whole percent.
+    def shown_share(self, label: str) -> float | None:
+        """Return the probability of a label for display in whole percent.
 
         Returns:
-            A share that is not above the ceiling when it is rounded; None if there are too few examples to tell any.
+            A probability that rounding does not take above the ceiling; None if there are too few calibration examples.
         """
         if not self.has_percentage:
             return None
@@ -109,7 +109,7 @@ class Prediction:
         """
         if self.known is False:
             return text("answer.unknown", language)
-        names, share = names or {}, self.told_share(self.label)
+        names, share = names or {}, self.shown_share(self.label)
         fields: dict[str, Any] = {
             "label": names.get(self.label, self.label),
             "percent": Message("answer.too_few") if share is None else percent(share, language),
@@ -152,8 +152,8 @@ class Classifier:
         self._ood = loaded.ood
         self._calibration = calibration = loaded.manifest.calibration
         self._threshold = dict(calibration.thresholds).get(coverage)  # type: ignore[call-overload]
-        # a checkpoint that does not say how many examples there were is taken at its word
-        self._has_percentage = not 0 < calibration.num_examples < TOLD_FROM
+        # a checkpoint without the number of examples keeps its percentages
+        self._has_percentage = not 0 < calibration.num_examples < SHOWN_FROM
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {self.kind}, {len(self.labels)} labels, on {self.device}>"

@@ -30,7 +30,7 @@ CLEAR_SHARE: Final = 0.9
 _MAX_LABELS: Final = 5
 
 _BANDS: Final = ((10, "handful"), (100, "tens"), (1_000, "hundreds"), (10_000, "thousands"))
-"""Names of the numbers of examples below these, as `expectation` tells them apart."""
+"""Upper limits of the number of examples, and names of the bands below them, for `expectation`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ def inspect(
 
 
 def expectation(report: DataReport, kind: str) -> Message:
-    """Return what to expect of a training, by the number of examples of the rarest label.
+    """Return what to expect from training, by the number of examples of the rarest label.
 
     The sentences stand under `report.expected.<kind>` in the locale files.
 

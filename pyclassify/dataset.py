@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -20,8 +20,11 @@ Item = TypeVar("Item", bound=Hashable)
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 SPLITS = ("train", "validation", "test")
+FOLDS = 5
+"""Parts of the examples in cross-validation."""
+
 MIN_HALVED = 200
-"""A validation split of so many examples is halved: one half to choose by, the other to calibrate on."""
+"""Minimum size of a validation split that is halved: one half to choose by, the other to calibrate on."""
 
 _FOLDERS = {"train": "train", "val": "validation", "test": "test"}
 _OTHER_NAMES = {"training": "train", "testing": "test", "valid": "val", "validation": "val"}
@@ -177,10 +180,10 @@ def split_positions(examples: Examples[Item], *, fraction: float, seed: int) -> 
 
 
 def calibration_positions(examples: Examples[Item], seed: int) -> tuple[list[int], list[int]] | None:
-    """Halve a validation split: what calibrates must not have chosen anything, or its promises are too good.
+    """Halve a validation split: examples that were used to choose the network would make calibration too optimistic.
 
     Both halves have the same labels as nearly as can be, and copies stay on one side. Labels with a single item are
-    shared out among the halves together.
+    treated as one label.
 
     Args:
         examples: of the validation split.
@@ -210,14 +213,34 @@ def group_copies(examples: Examples[Item]) -> tuple[Integers, Integers]:
         For each example the number of its item, (N,), and for each different item the label that most of its copies
         have, the first of equals, (G,).
     """
-    numbers: dict[Item, int] = {}
-    groups = np.fromiter((numbers.setdefault(item, len(numbers)) for item in examples.items), np.int64, len(examples))
+    groups = number_copies(examples.items)
     label_ids = np.asarray(examples.label_ids, dtype=np.int64)
     num_labels = int(label_ids.max(initial=0)) + 1
     pairs, first, counts = np.unique(groups * num_labels + label_ids, return_index=True, return_counts=True)
     pairs = pairs[np.lexsort((first, -counts, pairs // num_labels))]
     starts = np.flatnonzero(np.diff(pairs // num_labels, prepend=-1))
     return groups, pairs[starts] % num_labels
+
+
+def number_copies(items: Iterable[Hashable]) -> Integers:
+    """Number the different items in the order of their first appearance: return the number of each item, (N,)."""
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(item, len(numbers)) for item in items], dtype=np.int64)
+
+
+def stratified_folds(label_ids: Integers, order: Integers) -> Integers:
+    """Assign each of N examples to one of FOLDS folds that have the same labels as nearly as can be.
+
+    Args:
+        label_ids: (N,).
+        order: (N,) positions in random order, which decides among the examples of a label.
+
+    Returns:
+        (N,) from 0 to FOLDS - 1.
+    """
+    folds = np.empty(len(order), dtype=np.int64)
+    folds[order[np.argsort(label_ids[order], kind="stable")]] = np.arange(len(order)) % FOLDS
+    return folds
 
 
 def _draw(sizes: Integers, fraction: float, generator: np.random.Generator) -> list[int]:

@@ -17,7 +17,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pyclassify.manifest import COVERAGES, Baseline, CalibrationScore, LabelScore, Mistake, ReliabilityBin, SetScore
+from pyclassify.manifest import (
+    COVERAGES,
+    Baseline,
+    Calibration,
+    CalibrationScore,
+    CalibrationSource,
+    LabelScore,
+    Mistake,
+    ReliabilityBin,
+    SetScore,
+)
 
 if TYPE_CHECKING:
     from pyclassify.modality import BaselineAnswers
@@ -31,7 +41,7 @@ MAX_TEMPERATURE: Final = 20.0
 """Bounds of the temperature: if all validation answers are right, the likelihood would push it to zero."""
 
 SHARPENED_FROM: Final = 100
-"""With fewer examples the temperature is at least 1: so few cannot show that a network is too modest."""
+"""Number of examples below which the temperature is at least 1: so few cannot show that a network is underconfident."""
 
 _MIN_P_VALUE: Final = 1e-99
 
@@ -66,9 +76,9 @@ def fit_temperature(logits: Tensor, label_ids: Tensor) -> float:
 
 
 def ceiling(num_examples: int) -> float:
-    """Return the largest probability that so many examples support: (n + 1) / (n + 2).
+    """Return the largest probability that n examples support: (n + 1) / (n + 2).
 
-    It is the chance that the next answer is right after n right answers of n (rule of succession, Laplace 1774).
+    It is the probability that the next answer is right if n of n were right (rule of succession, Laplace 1774).
 
     Args:
         num_examples: that the calibration was fitted on, at least 1.
@@ -79,7 +89,7 @@ def ceiling(num_examples: int) -> float:
 def calibrate(logits: Tensor, temperature: float, ceiling: float = 1.0) -> Tensor:
     """Turn logits into calibrated probabilities.
 
-    They are mixed with equal shares for all labels, so that certainty becomes the ceiling; the order stays.
+    They are mixed with the uniform distribution, so that none is above the ceiling; their order stays the same.
 
     Args:
         logits: (N, K).
@@ -93,6 +103,21 @@ def calibrate(logits: Tensor, temperature: float, ceiling: float = 1.0) -> Tenso
     num_labels = logits.shape[1]
     equal_share = (1 - ceiling) / (1 - 1 / num_labels)
     return (1 - equal_share) * probabilities + equal_share / num_labels
+
+
+def fit_calibration(logits: Tensor, label_ids: Tensor, *, source: CalibrationSource = "validation") -> Calibration:
+    """Fit temperature, ceiling and prediction sets.
+
+    Args:
+        logits: (N, K) of examples that the weights were not fitted on, N at least 1.
+        label_ids: (N,) int64.
+        source: of the examples.
+    """
+    temperature, most = fit_temperature(logits, label_ids), ceiling(len(label_ids))
+    thresholds: Any = fit_thresholds(calibrate(logits, temperature, most), label_ids)
+    return Calibration(
+        temperature=temperature, thresholds=thresholds, num_examples=len(label_ids), source=source, ceiling=most
+    )
 
 
 def calibration_score(

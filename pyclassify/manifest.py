@@ -481,6 +481,11 @@ class Manifest(Section):
         """Return the same manifest with some fields changed, validated."""
         return Manifest.model_validate({**dict(self), **fields})
 
+    @property
+    def has_validation(self) -> bool:
+        """True unless the data is known to have no validation split."""
+        return self.data is None or self.data.validation > 0
+
     def title(self, language: str) -> str:
         """Return what the page calls the checkpoint in a language, or in any other; empty without a title."""
         titles = {code: title.strip() for code, title in self.description.title.items()}

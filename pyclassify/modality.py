@@ -61,27 +61,27 @@ class OodDetector(Protocol):
         """Return logits (N, K) and the surprise of each view, (N, V), in the order of `views`."""
 
 
-class Start(Protocol):
-    """A checkpoint that a training begins with; implemented by `checkpoint.Checkpoint`."""
+class Loaded(Protocol):
+    """A loaded checkpoint, as the layers below `checkpoint` see it; implemented by `checkpoint.Checkpoint`."""
 
     @property
     def name(self) -> str:
-        """Name of the checkpoint."""
+        """Name of the folder."""
 
     @property
     def manifest(self) -> Manifest:
-        """Its manifest."""
+        """Content of config.json."""
 
     @property
     def network(self) -> nn.Module:
-        """Its network."""
+        """The network."""
 
     @property
     def transform(self) -> Transform:
-        """Its transform."""
+        """The transform, which turns one input into one tensor."""
 
 
-LoadStart = Callable[[str], Start]
+LoadStart = Callable[[str], Loaded]
 """Loads a checkpoint from a folder, or "user/name" on the Hub. Raises CheckpointError."""
 
 
@@ -113,9 +113,9 @@ class Task:
         test: test batches.
         fit: how to fit.
         calibration: the part of the validation split that temperature, prediction sets and OOD thresholds are fitted
-            on, and that nothing is chosen by, see `dataset.calibration_positions`; None where the split is too small.
-        lessons: what the epochs learn from in place of `train`, if anything: batches of probabilities (N, K) in place
-            of label ids.
+            on, and that nothing is chosen by; see `dataset.calibration_positions`. None if the split is too small.
+        lessons: batches that the epochs are trained on instead of `train`, if any, with a teacher's probabilities
+            (N, K) in place of label ids.
         peers: other models to compare the network with, by the name under `peers.<name>` in the locale files: each
             returns its answers to the test split, label ids (M,) int64 in its order.
         variant: options that change the result and stand nowhere else.
@@ -261,7 +261,7 @@ class Modality(ABC):
             config: of this kind.
             inspect_only: nothing will be trained, so that only what a data report needs is read.
             on_step: told of the progress.
-            load_start: loads the checkpoint that the training begins with; without it, it begins from nothing.
+            load_start: loads the checkpoint that the training begins with; without it, weights are random.
 
         Raises:
             DataError: the data is missing, unreadable or cannot be learned from.
@@ -292,7 +292,7 @@ class Modality(ABC):
     def cross_validates(self, config: Any, corpus: Corpus[Any]) -> bool:
         """Return whether the network of a configuration chooses by cross-validation, so that it needs no validation.
 
-        Of such a network a small validation split joins the training split, and `Task.validation` is empty.
+        A small validation split then joins the training split, and `Task.validation` is empty.
         """
         return False
 

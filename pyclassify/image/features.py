@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple, Self
 
 import torch
@@ -50,11 +50,11 @@ class ImageNetwork(nn.Module, ABC):
     """
 
     is_adapted = False
-    """Whether the training begins with features that were learned before."""
+    """Flag of transfer learning: the training begins with weights that were trained before."""
     is_fine_tuned = False
-    """Whether all layers of an adapted network learned, so that its last layer alone says nothing of its answers."""
+    """Flag of fine-tuning: all layers of an adapted network were trained after the cross-validation of the last."""
     logit_scale = 1.0
-    """What the outputs of the last layer are divided by."""
+    """Divisor of the last layer's outputs."""
     _adapts_body = False
     _head_fit: HeadFit | None = None
     _fitted_features: Tensor | None = None
@@ -96,11 +96,11 @@ class ImageNetwork(nn.Module, ABC):
     # Transfer learning
 
     def adapt(self, weights: Mapping[str, Tensor] | None) -> None:
-        """Begin with these weights, and train as it suits them.
+        """Begin with the weights of all layers but the last, and train in two steps.
 
         Args:
-            weights: of the same network with any number of labels; None where a training is resumed from a state that
-                has them.
+            weights: of the same network with any number of labels; None if they are loaded later, from the state of a
+                training or from a checkpoint.
 
         Raises:
             DataError: they are those of another network, or some are missing.
@@ -110,19 +110,8 @@ class ImageNetwork(nn.Module, ABC):
         self.is_adapted = True
 
     def _load_body(self, weights: Mapping[str, Tensor]) -> None:
-        body = OrderedDict(
-            (key, value.float() if value.is_floating_point() else value) for key, value in weights.items()
-        )
-        body = OrderedDict((key, value) for key, value in body.items() if not key.startswith(f"{self.head_name}."))
-        name = type(self).__name__
-        try:
-            missing, unknown = self.load_state_dict(body, strict=False)
-        except RuntimeError as error:
-            raise DataError("weights_mismatch", name=name, reason=str(error).splitlines()[-1].strip()) from error
-        missing = [key for key in missing if not key.startswith(f"{self.head_name}.")]
-        if missing or unknown:
-            counts = {"missing": len(missing), "unknown": len(unknown)}
-            raise DataError("weights_incomplete", name=name, example=(missing + unknown)[0], **counts)
+        body = OrderedDict((key, value) for key, value in weights.items() if not key.startswith(f"{self.head_name}."))
+        load_body(self, body, head=self.head_name, name=type(self).__name__)
 
     def prepare(self, batches: Batches) -> None:
         """Fit the last layer of an adapted network to the features of all training pictures and their mirror images.
@@ -132,31 +121,42 @@ class ImageNetwork(nn.Module, ABC):
         if not self.is_adapted:
             return
         self._adapts_body = batches.num_examples >= MANY_EXAMPLES
-        views = [self._pooled_features(batches)]
-        if getattr(batches, "mirrors", False) and not self._adapts_body:  # many pictures gain nothing by it
-            views.append(self._pooled_features(batches, mirrored=True))
-        label_ids = torch.cat([ids for _, ids in batches.epoch()]).to(views[0].device)
-        self._head_fit = fit_head(self.head, torch.stack(views), label_ids)
+        # twice the time, which many pictures do not need
+        mirrors = getattr(batches, "mirrors", False) and not self._adapts_body
+        views, label_ids = self._head_inputs(batches, mirrors=mirrors)
+        self._head_fit = fit_head(self.head, views, label_ids)
         self._fitted_features = views[0]
         with torch.no_grad():
             for parameter in self.head.parameters():
                 parameter.mul_(self.logit_scale)
 
     def out_of_fold(self) -> tuple[Tensor, Tensor] | None:
-        """Return logits (M, K) of M training pictures from folds of the last layer without them, and label ids (M,)."""
+        """Return logits (M, K) of M training pictures, each by a last layer fitted without it, and label ids (M,)."""
         if self._head_fit is None or self.is_fine_tuned:
             return None
         return self._head_fit.logits, self._head_fit.label_ids
 
     def fitted_features(self) -> Tensor | None:
-        """Return the features (N, D) that the last layer was fitted to; None if there are none, or they changed."""
+        """Return the features (N, D) that the last layer was fitted to; None without any, or after fine-tuning."""
         return None if self.is_fine_tuned else self._fitted_features
 
     @torch.no_grad()
-    def _pooled_features(self, batches: Batches, *, mirrored: bool = False) -> Tensor:
-        """Return the inputs of the last layer, averaged over places, (N, D)."""
-        network = self.eval().for_inference()
-        return torch.cat([pooled for _, pooled in _heads(network, batches, mirrored=mirrored)])
+    def _head_inputs(self, batches: Batches, *, mirrors: bool) -> tuple[Tensor, Tensor]:
+        """Return the inputs of the last layer, (V, N, D), upright and mirrored if asked for, and label ids (N,)."""
+        network, device = self.eval().for_inference(), next(self.parameters()).device
+        views: list[list[Tensor]] = [[], []] if mirrors else [[]]
+        seen: list[Tensor] = []
+        label_ids = []
+        hook = network.head.register_forward_pre_hook(lambda _, inputs: seen.append(average_places(inputs[0])))
+        try:
+            for (images,), ids in batches.epoch():
+                label_ids.append(ids)
+                for view, is_mirrored in zip(views, (False, True), strict=False):
+                    network(images.flip(3).to(device) if is_mirrored else images.to(device))
+                    view.append(seen.pop())
+        finally:
+            hook.remove()
+        return torch.stack([torch.cat(view) for view in views]), torch.cat(label_ids).to(device)
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """Return groups for the optimizer; biases, norms and other vectors without weight decay."""
@@ -185,18 +185,37 @@ class ImageNetwork(nn.Module, ABC):
         return self
 
 
-def _heads(network: ImageNetwork, batches: Batches, *, mirrored: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
-    """Iterate over logits and inputs of the last layer, averaged over places, of all batches."""
-    seen: list[Tensor] = []
-    device = next(network.parameters()).device
-    hook = network.head.register_forward_pre_hook(lambda _, inputs: seen.append(_pool(inputs[0])))
-    try:
-        for (images,), _ in batches.epoch():
-            logits = network(images.flip(3).to(device) if mirrored else images.to(device))
-            yield logits, seen.pop()
-    finally:
-        hook.remove()
-
-
-def _pool(features: Tensor) -> Tensor:
+def average_places(features: Tensor) -> Tensor:
+    """Average (N, D, H, W) over places to (N, D); (N, D) stays as it is."""
     return features.mean(dim=(2, 3)) if features.ndim == 4 else features
+
+
+def load_body(
+    network: nn.Module, body: Mapping[str, Tensor], *, head: str, name: str, optional: tuple[str, ...] = ()
+) -> None:
+    """Load weights into all of a network but its last layer, whose labels are others.
+
+    Args:
+        network: to load them into.
+        body: weights by name, without those of the last layer.
+        head: name of the last layer.
+        name: of the network, for errors.
+        optional: endings of the names that may be missing.
+
+    Raises:
+        DataError: they are those of another network, or some are missing.
+    """
+    try:
+        missing, unknown = network.load_state_dict(body, strict=False)
+    except (RuntimeError, ValueError) as error:
+        raise DataError("weights_mismatch", name=name, reason=_first_mismatch(error)) from error
+    missing = [key for key in missing if not key.startswith(f"{head}.") and not key.endswith(optional)]
+    if missing or unknown:
+        counts = {"missing": len(missing), "unknown": len(unknown)}
+        raise DataError("weights_incomplete", name=name, example=(missing + unknown)[0], **counts)
+
+
+def _first_mismatch(error: Exception) -> str:
+    """Return the first of the mismatches that torch lists line by line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[min(1, len(lines) - 1)].rstrip(".") if lines else type(error).__name__

@@ -31,12 +31,12 @@ from pyclassify.manifest import Network, Ood
 from pyclassify.modality import (
     BaselineAnswers,
     Corpus,
+    Loaded,
     LoadStart,
     Modality,
     OnStep,
     OodDetector,
     SelfTestSource,
-    Start,
     Task,
 )
 from pyclassify.training.config import (
@@ -64,15 +64,16 @@ TUTORIAL_NETWORK: Final = "simple_cnn"
 augmented nor oversampled."""
 
 IMAGENET: Final = Path(__file__).parents[2] / "checkpoints" / "imagenet"
-"""The checkpoint that photos begin with: features of a thousand kinds of things."""
+"""Checkpoint that trainings on photos begin with."""
 
 SMALL_SIZE_PX: Final = 128
-"""Size that pictures below PHOTO_SIDE_PX are enlarged to for features of photos."""
+"""Size that pictures below PHOTO_SIDE_PX are enlarged to for a network that was trained on photos."""
 
 MIN_COMPARED: Final = 100
-"""Fewer validation pictures cannot show that fine-tuning is better than the last layer alone."""
+"""Minimum number of validation pictures to show that fine-tuning is better than fitting the last layer alone."""
 
 TRAINED_FROM_NOTHING: Final = ("whitened_convnet", "small_convnet", "simple_cnn")
+"""Networks with settings of their own for random weights."""
 
 HALF: Final = (0.5, 0.5, 0.5)
 MEAN: Final = (0.485, 0.456, 0.406)
@@ -96,7 +97,7 @@ _ON_ITS_SIDE: Final = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning:
-    """What a training begins with.
+    """Network, first weights and transform of a training.
 
     Args:
         name: of the network.
@@ -147,7 +148,7 @@ class ImageModality(Modality):
         return networks.build(settings.name, num_labels=num_labels, **arguments)
 
     def for_inference(self, network: nn.Module) -> nn.Module:
-        """Fold what can be folded."""
+        """Return the network with its batch norms folded into the convolutions, if it can be."""
         return network.for_inference() if isinstance(network, ImageNetwork) else network
 
     def load_ood(self, network: nn.Module, settings: Ood, tensors: Mapping[str, Tensor]) -> OodDetector:
@@ -321,7 +322,7 @@ class ImageModality(Modality):
         return "/".join(item.parts[-2:])
 
     def cross_validates(self, config: ImageConfig, corpus: Corpus[Path]) -> bool:
-        """Return whether only a last layer is fitted, unless epochs are asked for."""
+        """Return whether the last layer alone is fitted; epochs or minutes that are asked for need validation data."""
         begin = corpus.decoded.beginning
         return begin is not None and begin.network.is_adapted and config.epochs is None and config.minutes is None
 
@@ -364,9 +365,9 @@ class ImageModality(Modality):
         )
 
     def fit_ood(self, network: nn.Module, task: Task) -> tuple[Ood, dict[str, Tensor]]:
-        """Fit the OOD detector on training data, its scales and threshold on data that chose nothing, if there is some.
+        """Fit the OOD detector on training data; scales and threshold on data that chose nothing, if there is some.
 
-        A network with features of many kinds of things compares pictures by them; others look at surfaces, too.
+        Networks that began with trained weights compare pictures by their features; others look at surfaces, too.
         """
         assert isinstance(network, ImageNetwork)
         held_out = task.calibration or task.validation
@@ -418,9 +419,11 @@ def _choose_beginning(config: ImageConfig, splits: Splits[Path], load_start: Loa
         ConfigError, DataError: something does not fit.
         CheckpointError: the checkpoint to begin with cannot be loaded.
     """
-    source = _start_source(config, splits.train)
-    if source is not None and load_start is not None:
-        return _from_checkpoint(config, load_start(str(source)), splits)
+    if config.start != "none" and (config.start is not None or config.network == AUTO) and load_start is not None:
+        is_photo = _are_photos(splits.train)
+        source = config.start or _default_start(is_photo, len(splits.train))
+        if source is not None:
+            return _from_checkpoint(config, load_start(source), splits, is_photo=is_photo)
     name = IMAGE_NETWORKS[0] if config.network == AUTO else config.network
     transform = _make_transform(config, name, splits.train)
     weights: Mapping[str, Tensor] | None = None
@@ -437,26 +440,25 @@ def _choose_beginning(config: ImageConfig, splits: Splits[Path], load_start: Loa
     return Beginning(name=name, network=network, transform=transform, source=origin, remarks=remarks)
 
 
-def _start_source(config: ImageConfig, examples: Examples[Path]) -> str | Path | None:
-    """Return the checkpoint to begin with; None for a beginning from nothing."""
-    if config.start is not None:
-        return None if config.start == "none" else config.start
-    if config.network != AUTO or not IMAGENET.is_dir():
-        return None
+def _are_photos(examples: Examples[Path]) -> bool:
     from pyclassify.image.data import median_side_px
 
-    is_photo = median_side_px(examples) >= PHOTO_SIDE_PX
-    return IMAGENET if is_photo or len(examples) < FEW_EXAMPLES else None
+    return median_side_px(examples) >= PHOTO_SIDE_PX
 
 
-def _from_checkpoint(config: ImageConfig, start: Start, splits: Splits[Path]) -> Beginning:
+def _default_start(is_photo: bool, num_examples: int) -> str | None:
+    """Return the checkpoint that photos and few small pictures begin with, if it is there."""
+    return str(IMAGENET) if (is_photo or num_examples < FEW_EXAMPLES) and IMAGENET.is_dir() else None
+
+
+def _from_checkpoint(config: ImageConfig, start: Loaded, splits: Splits[Path], *, is_photo: bool) -> Beginning:
     """Begin with the network of a checkpoint, all but its last layer."""
     manifest, before = start.manifest, start.transform
     if manifest.kind != ImageModality.kind or not isinstance(before, ImageTransform):
         raise ConfigError("start_of_other_kind", name=start.name, kind=manifest.kind)
     if config.network not in (AUTO, manifest.network.name):
         raise ConfigError("start_of_other_network", name=start.name, network=manifest.network.name)
-    transform = _adapted_transform(config, before, splits.train)
+    transform = _adapted_transform(config, before, is_photo=is_photo)
     network = _build(config, manifest.network.name, transform, splits)
     network.adapt(None if _has_own_weights(config) else start.network.state_dict())
     counted = Message("items.image", {"count": len(splits.train) + len(splits.validation)})
@@ -468,14 +470,10 @@ def _from_checkpoint(config: ImageConfig, start: Start, splits: Splits[Path]) ->
     )
 
 
-def _adapted_transform(config: ImageConfig, before: ImageTransform, examples: Examples[Path]) -> ImageTransform:
-    """Return the transform of a start, at the size that is asked for or that suits small pictures."""
-    from pyclassify.image.data import median_side_px
-
-    size_px = config.size_px
-    if size_px is None and median_side_px(examples) < PHOTO_SIDE_PX and before.size_px > SMALL_SIZE_PX:
-        size_px = SMALL_SIZE_PX
-    if size_px is None or size_px == before.size_px:
+def _adapted_transform(config: ImageConfig, before: ImageTransform, *, is_photo: bool) -> ImageTransform:
+    """Return the transform of a checkpoint at the size that is asked for, or that suits small pictures."""
+    size_px = config.size_px or (before.size_px if is_photo else min(before.size_px, SMALL_SIZE_PX))
+    if size_px == before.size_px:
         return before
     return replace(before, size_px=size_px, crop=1.0)  # small pictures have no margin to spare
 
@@ -518,13 +516,9 @@ def _fit_config(
         )
         if begin.network.is_adapted and num_validation < MIN_COMPARED:
             settings["epochs"] = 0
-    for name in ("epochs", "minutes", "batch_size", "learning_rate", "patience"):
-        if getattr(config, name) is not None:
-            settings[name] = getattr(config, name)
     if config.minutes is not None:
         settings["epochs"] = max(1, settings["epochs"])
-    precision = str(fast_dtype(device)).removeprefix("torch.") if config.precision == "auto" else config.precision
-    return FitConfig(**settings, seed=config.seed, precision=precision, compile=config.compile)
+    return config.fit_config(settings, precision=str(fast_dtype(device)).removeprefix("torch."))
 
 
 def _variant(config: ImageConfig, begin: Beginning) -> dict[str, Any]:

@@ -6,13 +6,14 @@ the spread of each map, and how far these are from those of training pictures (M
 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples"); too near, as for an even colour, is as
 unusual as too far. For noise, flat colours and pages of text they tell more than the network's answer.
 
-A network that began with features of many kinds of things sees the difference itself: there, the one view is how far
-the nearest training pictures are in its features (Sun et al. 2022, "Out-of-Distribution Detection with Deep Nearest
-Neighbors").
+The features of a network that was trained on many kinds of things before show the difference themselves. There, the
+only view is the distance from the nearest training pictures (Sun et al. 2022, "Out-of-Distribution Detection with Deep
+Nearest Neighbors").
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Final
 
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pyclassify.dataset import Batches
-from pyclassify.image.features import Extractor, ImageNetwork
+from pyclassify.image.features import Extractor, ImageNetwork, average_places
 from pyclassify.manifest import Ood, Section
 from pyclassify.ood import Scale, View, checked_tensor, device_of, energy, fit_scale
 
@@ -36,13 +37,16 @@ MAX_STATISTICS: Final = 2048
 """Most statistics of a layer; of more, neighbours are averaged, so that the tensors of a network stay below 600 kB."""
 
 NEIGHBOURS: Final = 3
-"""The third nearest training picture says more than the nearest, which may be an odd one."""
+"""Rank of the training picture that the distance is taken from: the nearest may be an outlier."""
 
 FEW_SAMPLES: Final = 24
-"""Of fewer training pictures the nearest is taken: there may be no third of the same kind."""
+"""Number of training pictures below which the nearest is taken: there may be no third of the same kind."""
 
 BANK_SAMPLES: Final = 1_500
+"""Maximum number of training pictures whose features are kept."""
+
 MIN_HELD_OUT: Final = 100
+"""Minimum number of held-out pictures for scale and threshold."""
 
 _NEIGHBOUR_VIEWS: Final = (View(name="neighbours", is_surface=False),)
 
@@ -66,7 +70,7 @@ class NeighbourSettings(Section):
     """Settings of the detector by neighbours in the manifest.
 
     Args:
-        neighbours: the distance is that of the neighbour with this number, from 1.
+        neighbours: rank of the training picture that the distance is taken from.
         head: name of the last layer.
     """
 
@@ -81,10 +85,51 @@ def load(network: nn.Module, settings: Ood, tensors: Mapping[str, Tensor]) -> Im
     return ImageOod(network, settings, tensors)
 
 
-class ImageOod:
+class _Detector(ABC):
     """Answers, and scores how unlike the training pictures each picture is; implements `modality.OodDetector`.
 
-    Any number of threads may use it at once. Make it when the network is where it will run.
+    Any number of threads may use it at once.
+
+    Args:
+        settings: from the fit.
+        scale: fitted with it.
+    """
+
+    def __init__(self, settings: Ood, scale: Scale) -> None:
+        self._scale = scale
+        self.threshold: float = settings.threshold
+        self.views: Sequence[str] = settings.views
+
+    @abstractmethod
+    def _measure(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (N, K) and the values of the views (N, V)."""
+
+    @torch.inference_mode()
+    def answer(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (N, K) and OOD scores (N,) of pictures (N, 3, H, W)."""
+        logits, values = self._measure(*inputs)
+        return logits, self._scale(values.tolist())
+
+    @torch.inference_mode()
+    def surprises(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (N, K) and the surprise of each view (N, V) of pictures (N, 3, H, W)."""
+        logits, values = self._measure(*inputs)
+        return logits, torch.tensor(self._scale.surprises(values.tolist()))
+
+
+def _checked_network(network: nn.Module, head: str) -> ImageNetwork:
+    """Return the network. Raises ValueError if it is none for pictures, or has another last layer."""
+    if not isinstance(network, ImageNetwork):
+        raise ValueError(f"a {type(network).__name__} is not a network for pictures")
+    if head != network.head_name:
+        raise ValueError(f"the last layer is {network.head_name!r}, not {head!r}")
+    return network
+
+
+class ImageOod(_Detector):
+    """The detector that looks at the network's answer and at surfaces.
+
+    Make it when the network is where it will run.
 
     Args:
         network: the one that `fit` was given, in evaluation mode.
@@ -96,34 +141,18 @@ class ImageOod:
     """
 
     def __init__(self, network: nn.Module, settings: Ood, tensors: Mapping[str, Tensor]) -> None:
-        if not isinstance(network, ImageNetwork):
-            raise ValueError(f"a {type(network).__name__} is not a network for pictures")
-        here = {name: tensor.to(device_of(network)) for name, tensor in tensors.items()}
         own = Settings.model_validate(settings.settings)
-        if own.head != network.head_name:
-            raise ValueError(f"the last layer is {network.head_name!r}, not {own.head!r}")
-        self._measures = _Measures(network, own.layers, here)
-        self._scale = Scale(settings.threshold, settings.views, here, self._measures.views)
-        self.threshold: float = settings.threshold
-        self.views: Sequence[str] = settings.views
+        checked = _checked_network(network, own.head)
+        here = {name: tensor.to(device_of(network)) for name, tensor in tensors.items()}
+        self._measures = _Measures(checked, own.layers, here)
+        super().__init__(settings, Scale(settings.threshold, settings.views, here, self._measures.views))
 
-    @torch.inference_mode()
-    def answer(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (N, K) and OOD scores (N,) of pictures (N, 3, H, W)."""
-        logits, values = self._measures(*inputs)
-        return logits, self._scale(values.tolist())
-
-    @torch.inference_mode()
-    def surprises(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (N, K) and the surprise of each view (N, V) of pictures (N, 3, H, W)."""
-        logits, values = self._measures(*inputs)
-        return logits, torch.tensor(self._scale.surprises(values.tolist()))
+    def _measure(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return self._measures(images)
 
 
-class NeighbourOod:
-    """Answers, and scores how far each picture is from its nearest training pictures; see `modality.OodDetector`.
-
-    Any number of threads may use it at once.
+class NeighbourOod(_Detector):
+    """The detector that looks at the distance from the nearest training pictures.
 
     Args:
         network: the one that `fit_neighbours` was given, in evaluation mode.
@@ -135,47 +164,35 @@ class NeighbourOod:
     """
 
     def __init__(self, network: nn.Module, settings: Ood, tensors: Mapping[str, Tensor]) -> None:
-        if not isinstance(network, ImageNetwork):
-            raise ValueError(f"a {type(network).__name__} is not a network for pictures")
         own = NeighbourSettings.model_validate(settings.settings)
+        self._extract = _checked_network(network, own.head).extractor(())
         bank = tensors.get("bank")
         if bank is None or bank.ndim != 2 or not len(bank) or bank.dtype != torch.int8:
             raise ValueError("the features of training pictures are missing")
-        self._extract = network.extractor(())
         self._bank = functional.normalize(bank.to(device_of(network)).float(), dim=1)
         self._neighbours = min(own.neighbours, len(bank))
-        self._scale = Scale(settings.threshold, settings.views, tensors, _NEIGHBOUR_VIEWS)
-        self.threshold: float = settings.threshold
-        self.views: Sequence[str] = settings.views
-
-    @torch.inference_mode()
-    def answer(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (N, K) and OOD scores (N,) of pictures (N, 3, H, W)."""
-        logits, distances = self._measure(*inputs)
-        return logits, self._scale(distances.unsqueeze(1).tolist())
-
-    @torch.inference_mode()
-    def surprises(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (N, K) and the surprise of the one view (N, 1) of pictures (N, 3, H, W)."""
-        logits, distances = self._measure(*inputs)
-        return logits, torch.tensor(self._scale.surprises(distances.unsqueeze(1).tolist()))
+        super().__init__(settings, Scale(settings.threshold, settings.views, tensors, _NEIGHBOUR_VIEWS))
 
     def _measure(self, images: Tensor) -> tuple[Tensor, Tensor]:
         features = self._extract(images)
         pooled = _flat(features.pooled)
         if pooled.shape[1] != self._bank.shape[1]:
             raise ValueError(f"a picture has {pooled.shape[1]} features, but training pictures {self._bank.shape[1]}")
-        return features.logits, _distances(pooled, self._bank, self._neighbours)
+        return features.logits, _distances(_similarity(pooled, self._bank), self._neighbours).unsqueeze(1)
 
 
 def _flat(pooled: Tensor) -> Tensor:
-    """Average features over places, (N, D)."""
-    return pooled.float().mean(dim=(2, 3)) if pooled.ndim == 4 else pooled.float().flatten(1)
+    """Return features as (N, D) float32."""
+    return average_places(pooled.float()).flatten(1)
 
 
-def _distances(features: Tensor, bank: Tensor, neighbours: int) -> Tensor:
-    """Return 1 minus the cosine with the last of so many nearest rows of a normalised bank, (N,)."""
-    similarity = functional.normalize(features, dim=1) @ bank.T
+def _similarity(features: Tensor, bank: Tensor) -> Tensor:
+    """Return the cosine of each row of features (N, D) with each row of a normalised bank (M, D): (N, M)."""
+    return functional.normalize(features, dim=1) @ bank.T
+
+
+def _distances(similarity: Tensor, neighbours: int) -> Tensor:
+    """Return 1 minus the cosine with the neighbour of this rank, (N,), of similarities (N, M)."""
     return 1 - similarity.topk(neighbours, dim=1).values[:, -1]
 
 
@@ -189,13 +206,13 @@ def _bank_features(network: ImageNetwork, extract: Extractor, train: Batches) ->
 
 @torch.inference_mode()
 def fit_neighbours(network: ImageNetwork, train: Batches, held_out: Batches) -> tuple[Ood, dict[str, Tensor]]:
-    """Fit the detector of a network that began with features of many kinds of things.
+    """Fit the detector by neighbours, for a network that began with weights trained before.
 
     Args:
         network: logits (N, K) = network(images); set to evaluation mode.
         train: training pictures, of which BANK_SAMPLES are kept as features.
-        held_out: pictures that the network was not trained on, for scale and threshold; with fewer than MIN_HELD_OUT,
-            each training picture is compared with the others instead.
+        held_out: pictures that the network was not trained on, for scale and threshold; if there are fewer than
+            MIN_HELD_OUT, each training picture is compared with the others instead.
 
     Returns:
         Settings and tensors for `NeighbourOod`: a byte per feature, at most 2 MB.
@@ -208,10 +225,10 @@ def fit_neighbours(network: ImageNetwork, train: Batches, held_out: Batches) -> 
     neighbours = NEIGHBOURS if len(bank) >= FEW_SAMPLES else 1
     if held_out.num_examples >= MIN_HELD_OUT:
         batches = _samples(held_out, VALIDATION_SAMPLES, device)
-        distances = torch.cat([_distances(_flat(extract(images).pooled), bank, neighbours) for images in batches])
+        similarity = torch.cat([_similarity(_flat(extract(images).pooled), bank) for images in batches])
     else:
-        similarity = (functional.normalize(features, dim=1) @ bank.T).fill_diagonal_(-1)
-        distances = 1 - similarity.topk(min(neighbours, len(bank)), dim=1).values[:, -1]
+        similarity = _similarity(features, bank).fill_diagonal_(-1)
+    distances = _distances(similarity, neighbours)
     threshold, knots = fit_scale(distances.unsqueeze(1).tolist(), _NEIGHBOUR_VIEWS)
     settings = Ood(
         threshold=threshold,

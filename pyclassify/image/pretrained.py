@@ -24,6 +24,7 @@ from torchvision.transforms import InterpolationMode
 
 from pyclassify.dataset import Batches
 from pyclassify.errors import ConfigError, DataError
+from pyclassify.image import features
 from pyclassify.image.features import Extractor, Features, ImageNetwork
 from pyclassify.image.transform import ImageTransform
 from pyclassify.locales import Message
@@ -187,25 +188,12 @@ def load_body(network: nn.Module, weights: Mapping[str, Tensor], *, head: str, n
     # always are, since mnasnet would change its layers to those of its first release.
     today = network.state_dict()._metadata  # type: ignore[attr-defined]
     body._metadata = {**getattr(weights, "_metadata", today), "": today[""]}  # type: ignore[attr-defined]
-    try:
-        missing, unknown = network.load_state_dict(body, strict=False)
-    except (RuntimeError, ValueError) as error:
-        raise DataError("weights_mismatch", name=name, reason=_first_mismatch(error)) from error
-    missing = [key for key in missing if not key.startswith(f"{head}.") and not key.endswith("num_batches_tracked")]
-    if missing or unknown:
-        counts = {"missing": len(missing), "unknown": len(unknown)}
-        raise DataError("weights_incomplete", name=name, example=(missing + unknown)[0], **counts)
+    features.load_body(network, body, head=head, name=name, optional=("num_batches_tracked",))
 
 
 def _current_name(key: str) -> str:
     """Return the name of today, without the prefixes of our own checkpoints and of parallel trainings."""
     return _OLD_DENSENET.sub(r"\1\2", key.removeprefix("module.").removeprefix("network."))
-
-
-def _first_mismatch(error: Exception) -> str:
-    """Return the first of the mismatches that torch lists line by line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[min(1, len(lines) - 1)].rstrip(".") if lines else type(error).__name__
 
 
 class Pretrained(ImageNetwork):

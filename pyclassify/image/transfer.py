@@ -1,7 +1,7 @@
-"""Transfer learning: a new last layer on features that were learned before.
+"""Transfer learning: fit a new last layer to the features of a trained network.
 
-The last layer is a multinomial logistic regression. Its strength of regularisation is chosen by cross-validation, whose
-out-of-fold answers also say how good it is, so that a few dozen pictures need no validation part.
+The last layer is a multinomial logistic regression. Cross-validation chooses its regularisation, and its out-of-fold
+answers calibrate it, so that a few dozen pictures need no validation split.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pyclassify.dataset import FOLDS, stratified_folds
+
 DECAYS: Final = (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 """Weight decays to choose from, for features of variance 1; divided by the number of pictures."""
 
-FOLDS: Final = 5
 CHOOSING_EXAMPLES: Final = 4_000
-"""Of more pictures, so many choose the decay, evenly spaced: it hardly changes beyond."""
+"""Maximum number of pictures that choose the decay, evenly spaced among all."""
 
 TOLERANCE: Final = 1e-5
 STEPS: Final = 200
+"""Limits of the optimizer: largest gradient at the end, and iterations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def fit_head(
     for decay in sorted(decays, reverse=True):
         logits = _out_of_fold(few, few_ids, folds, num_labels=num_labels, with_bias=with_bias, decay=decay)
         found = HeadFit(decay, logits, few_ids)
-        # of nearly equal ones the stronger decay is kept: it answers what is unlike the pictures with less certainty
+        # of nearly equal ones the stronger decay is kept: its answers to unlike pictures are less certain
         if best is None or _loss(found) < _loss(best) - 1e-4:
             best = found
     assert best is not None
@@ -78,13 +80,10 @@ def fit_head(
 
 
 def fold_numbers(label_ids: Tensor) -> Tensor:
-    """Return the fold of each example, (N,) int64 from 0 to FOLDS - 1: stratified, and the same for the same labels."""
+    """Assign examples to folds, stratified by label: (N,) int64, always the same for the same labels (N,)."""
     generator = torch.Generator().manual_seed(0)
-    shuffled = torch.randperm(len(label_ids), generator=generator)
-    by_label = shuffled[label_ids.cpu()[shuffled].argsort(stable=True)]
-    folds = torch.empty(len(label_ids), dtype=torch.int64)
-    folds[by_label] = torch.arange(len(label_ids)) % FOLDS
-    return folds
+    order = torch.randperm(len(label_ids), generator=generator)
+    return torch.from_numpy(stratified_folds(label_ids.cpu().numpy(), order.numpy()))
 
 
 def _out_of_fold(

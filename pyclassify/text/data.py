@@ -54,7 +54,7 @@ _LISTED = 5
 _LONG_WORD = 12
 _SHORT_TEXT = 200
 _SHORT_TOKENS: Final[dict[Tokens, int]] = {"words": 5, "characters": 17}
-"""Sentences of five words or of fifteen characters, between two spaces, say enough anywhere."""
+"""Maximum for `least_usual_length`: five words, or fifteen characters between two spaces."""
 
 
 def read_dataset(config: TextConfig, *, on_step: OnStep | None = None) -> tuple[Splits[str], Path]:
@@ -346,9 +346,9 @@ def build_vocabulary(
 
 
 def least_usual_length(texts: Sequence[str], *, tokens: Tokens) -> int:
-    """Return the number of tokens below which a text is called short: fewer than all but 1% of the texts have.
+    """Return the number of tokens below which a text is called short: the first percentile of the training texts.
 
-    It is at most _SHORT_TOKENS. Of more than 10,000 texts, an evenly spaced sample is looked at.
+    It is at most _SHORT_TOKENS. Of more than 10,000 texts, an evenly spaced sample is used.
     """
     sample = texts[:: len(texts) // 10_000 + 1]
     lengths = [len(tokenize(text, tokens=tokens)) for text in sample]

@@ -1,8 +1,8 @@
-"""Vectors of English words, so that a few dozen labelled texts need not teach what words are alike.
+"""Vectors of English words, which tell what a text is about where training texts are few.
 
-The vectors are what a language model says of each word by itself, in fewer dimensions and a byte each. The mean of a
-text's words tells what it is about; rarer words count more (Arora et al. 2017, "A Simple but Tough-to-Beat Baseline for
-Sentence Embeddings"). `train/english.py` made the file from all-MiniLM-L6-v2 (Apache-2.0).
+They are the outputs of a language model for single words, reduced to fewer dimensions and to a byte per number. A text
+is represented by the mean of its words' vectors; rarer words count more (Arora et al. 2017, "A Simple but Tough-to-Beat
+Baseline for Sentence Embeddings"). `train/english.py` made the file from all-MiniLM-L6-v2 (Apache-2.0).
 """
 
 from __future__ import annotations

@@ -290,13 +290,15 @@ class TextModality(Modality):
         """Fit the OOD detector: counts of training tokens, scales and threshold on validation data."""
         assert isinstance(task.transform, TextTransform)
         answers = network.out_of_fold() if isinstance(network, CrossFits) else None
+        held_out = task.calibration or task.validation
+        is_cross_fitted = answers is not None and held_out.num_examples < ood.FEW_VALIDATION
         return ood.fit(
             network,
             task.train,
-            task.calibration or task.validation,
+            held_out,
             transform=task.transform,
-            out_of_fold=answers and answers[0],
-            word_vectors=_word_vectors(task),
+            out_of_fold=answers[0] if answers is not None and is_cross_fitted else None,
+            word_vectors=_word_vectors(task) if is_cross_fitted else None,
         )
 
     def fit_baseline(self, corpus: Corpus[str], task: Task) -> BaselineAnswers:
@@ -327,11 +329,9 @@ def _word_vectors(task: Task) -> english.WordVectors | None:
     if task.train.num_examples > FEW_TEXTS:
         return None
     assert isinstance(task.transform, TextTransform)
-    joint = " " if task.transform.tokens == "words" else ""
-    vocabulary = task.transform.vocabulary
-    texts = [text for (ids, ends), _ in task.train.epoch() for text in ood.texts_of(ids, ends, vocabulary, joint)]
     vectors = english.load()
-    return vectors if vectors.coverage(texts) >= english.LEAST_COVERAGE else None
+    coverage = vectors.coverage(ood.training_texts(task.train, task.transform))
+    return vectors if coverage >= english.LEAST_COVERAGE else None
 
 
 def _frequent_tokens(transform: TextTransform) -> str:
@@ -362,9 +362,4 @@ def _make_transform(config: TextConfig, texts: Sequence[str], unlabelled: Sequen
 
 def _fit_config(config: TextConfig, *, num_examples: int, num_lessons: int) -> FitConfig:
     settings = networks.fit_defaults(config.network, num_examples=num_examples, num_lessons=num_lessons)
-    for name in ("epochs", "minutes", "batch_size", "learning_rate", "patience"):
-        if getattr(config, name) is not None:
-            settings[name] = getattr(config, name)
-    # networks for text gain nothing from autocast
-    precision = "float32" if config.precision == "auto" else config.precision
-    return FitConfig(**settings, seed=config.seed, precision=precision, compile=config.compile)
+    return config.fit_config(settings)  # in float32: networks for text gain nothing from autocast

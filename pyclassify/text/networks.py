@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyclassify.dataset import Batches, Examples
+from pyclassify.dataset import FOLDS, Batches, Examples
 from pyclassify.locales import Message
-from pyclassify.text.ngrams import FOLDS, MAX_FOLDED_ENTRIES, SMALL_DATASET, FoldedTexts, NgramTable
+from pyclassify.text.ngrams import MAX_FOLDED_ENTRIES, SMALL_DATASET, FoldedTexts, NgramTable
 from pyclassify.text.transform import UNKNOWN_ID
 from pyclassify.training.config import TEXT_NETWORKS
 
@@ -28,13 +28,13 @@ SHARE_COST: Final = 10.0
 """Gain in nats, summed over the validation texts, that a whole share of the deep part must bring to be believed."""
 
 SETTLED_AFTER: Final = 3
-"""Epochs after which a deep part without any share is given up, where the n-gram table was cross-validated."""
+"""Epochs after which training stops if the deep part has no share and the n-gram table was cross-validated."""
 
 ORDER: Final = {"words": 3, "characters": 6}
-"""Tokens of the longest n-grams."""
+"""Length of the longest n-grams, in tokens."""
 
 ORDERS: Final = {"words": (1, 2, 3), "characters": (2, 3, 4, 5)}
-"""The same to choose from while texts are few."""
+"""Lengths to choose from while texts are few."""
 
 LEAST_SHARE: Final = 0.05
 """Smallest share of the table alone: without any, every text would get the same answer."""
@@ -47,13 +47,13 @@ _TAUGHT: Final[dict[str, Any]] = {
     **{"embedding_size": 80, "channels": 96, "widths": [5, 3, 3]},
     **{"dropout": 0.2, "word_dropout": 0.05},
 }
-"""Settings of the network that learns from a teacher: it sees further than n-grams, and has enough texts for that."""
+"""Settings of a network that learns from a teacher: it sees more tokens at once, and has enough texts for that."""
 
 TAUGHT_VOCABULARY: Final = 20_000
 """Tokens that such a network knows."""
 
 MANY_LESSONS: Final = 50_000
-"""From so many answers of a teacher on, three epochs are enough."""
+"""Number of a teacher's answers above which three epochs are enough."""
 
 BASELINE_EXAMPLES: Final = 100_000
 """The baseline is trained on so many texts at most, evenly spaced, so that the comparison takes minutes."""
@@ -134,10 +134,10 @@ class WideDeep(nn.Module):
     The table is solved for before the first epoch. Gradient steps train the network alone: the table overfits the
     training texts, and would leave the network nothing to learn.
 
-    A support vector machine says too rarely what is rare in the training data. So the logits are a logistic regression
-    on the answers of the parts: a share for each, and a bias per label. While texts are few, it is fitted to answers of
-    tables that were solved for without them (cross-validation), and becomes part of the table; validation data only
-    says whether the network adds anything. With more texts it is fitted to validation data.
+    A support vector machine predicts rare labels too rarely. So the logits are a logistic regression on the outputs of
+    the parts: a share for each, and a bias per label. While texts are few, it is fitted to out-of-fold outputs of the
+    table and becomes part of it; validation data only decides whether the network adds anything. With more texts it is
+    fitted to validation data.
 
     Args:
         num_labels: K.
@@ -147,8 +147,8 @@ class WideDeep(nn.Module):
         cost: of an error, against large scores, in the support vector machine of the table.
         cross_validated: whether the table is calibrated by cross-validation on the training data.
         biases: whether there is a bias per label beside the table's own, fitted to validation data.
-        taught: whether the network learned from a teacher, so that it need not prove on validation data that it is of
-            use; few such data would hardly ever do.
+        taught: whether the network learned from a teacher: then it need not prove its use on validation data, which is
+            often too small for that.
         deep_vocabulary: tokens that the convolutions know, the first of the vocabulary.
         embedding_size: numbers per token.
         channels: numbers per token after each convolution; 0 for a table without a network.

@@ -6,7 +6,6 @@ It is arithmetic on token ids alone, so that it can be exported with the network
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyclassify.dataset import Batches, Integers
+from pyclassify.dataset import FOLDS, Batches, Integers, number_copies, stratified_folds
 
 # The hash of an n-gram is h = (h * STEP + id) mod PRIME, token by token, then h * SPREAD mod PRIME mod buckets. Every
 # product stays below 2^53, so that ONNX and JavaScript numbers give the same buckets.
@@ -33,8 +32,6 @@ SMALL_DATASET: Final = 10_000
 
 FEW_TEXTS: Final = 5_000
 """Up to so many texts the longest n-grams are chosen by cross-validation: fewer texts need shorter ones."""
-
-FOLDS: Final = 5
 
 MAX_FOLDED_ENTRIES: Final = 10_000_000
 """N-grams of all texts together that cross-validation holds in memory, at 12 bytes each."""
@@ -237,8 +234,7 @@ class FoldedTexts:
     def __init__(self, table: NgramTable, batches: Batches) -> None:
         from scipy.sparse import csr_matrix
 
-        keys, ends, label_ids, groups = [], [0], [], []
-        copies: dict[bytes, int] = {}
+        keys, ends, label_ids, texts = [], [0], [], []
         for (ids, lengths), batch_label_ids in batches.epoch():
             ids, lengths = ids.cpu(), lengths.cpu()
             batch_keys, is_counted = _distinct(
@@ -247,14 +243,13 @@ class FoldedTexts:
             keys.append(batch_keys[is_counted].numpy())
             ends.extend((ends[-1] + is_counted.sum(dim=1).cumsum(dim=0)).tolist())
             label_ids.append(batch_label_ids.cpu())
-            for text, length in zip(ids, lengths.tolist(), strict=True):
-                groups.append(copies.setdefault(text[:length].numpy().tobytes(), len(copies)))
+            texts += [text[:length].numpy().tobytes() for text, length in zip(ids, lengths.tolist(), strict=True)]
         self._table = table
         self._keys, columns = np.unique(np.concatenate(keys), return_inverse=True)
         ones = np.ones(len(columns))
         self._matrix: Any = csr_matrix((ones, columns.astype(np.int32), ends), (len(ends) - 1, len(self._keys)))
         self.label_ids = torch.cat(label_ids)
-        self.folds = fold_numbers(groups, self.label_ids)
+        self.folds = fold_numbers(number_copies(texts), self.label_ids)
 
     def logits(self) -> Tensor:
         """Return the logits (N, K) that tables give to the fold that each of them is fitted without."""
@@ -310,22 +305,19 @@ class FoldedTexts:
         return last[seen[last] > 0], seen
 
 
-def fold_numbers(groups: Sequence[int], label_ids: Tensor) -> Tensor:
-    """Share out texts to FOLDS folds, stratified by label, with copies in the same one.
+def fold_numbers(groups: Integers, label_ids: Tensor) -> Tensor:
+    """Assign texts to FOLDS folds, stratified by label, with copies in the same one.
 
     Args:
-        groups: a number per text, the same for copies.
+        groups: (N,) a number per text, the same for copies.
         label_ids: (N,) int64.
 
     Returns:
         (N,) int64 from 0 to FOLDS - 1; always the same for the same labels and copies.
     """
-    distinct, first, inverse = np.unique(np.asarray(groups), return_index=True, return_inverse=True)
+    distinct, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
     shuffled = np.random.default_rng(0).permutation(len(distinct))
-    by_label = shuffled[np.argsort(label_ids.numpy()[first][shuffled], kind="stable")]
-    folds = np.empty(len(distinct), dtype=np.int64)
-    folds[by_label] = np.arange(len(distinct)) % FOLDS
-    return torch.from_numpy(folds[inverse])
+    return torch.from_numpy(stratified_folds(label_ids.numpy()[first], shuffled)[inverse])
 
 
 def _rarity(seen: Tensor, num_texts: int) -> Tensor:

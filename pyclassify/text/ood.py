@@ -5,8 +5,8 @@ and in their order. A network over words knows nothing of a word that it has no 
 text in another language as of any; its tokens give it away. A short text is not strange: a note says that it is short
 (`text.transform`). Checkpoints from before that note have one more view, how few the tokens are.
 
-A few dozen texts leave out many words that belong to their subject. There, if they are English, one more view tells
-what the words mean: how far the nearest training text is by word vectors (`text.english`).
+A few dozen training texts lack many words of their subject. If they are English, one more view compares meanings: the
+distance from the nearest training text by word vectors (`text.english`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pyclassify.dataset import Batches, Integers
+from pyclassify.dataset import Batches, Integers, number_copies
 from pyclassify.manifest import Ood, Section
 from pyclassify.ood import REFUSED_SHARE, Scale, View, checked_tensor, device_of, energy, fit_scale
 from pyclassify.text.english import UNREADABLE, WordVectors
@@ -37,19 +37,19 @@ MAX_ORDER: Final = 8
 MEANING: Final = "meaning"
 
 LEAST_DEVIATION: Final = 0.4
-"""Standard deviations that cost a unit of surprise, at least: where all training texts are long, their means are closer
-together than chance would have it, which short texts must not pay for."""
+"""Minimum number of standard deviations per unit of surprise: the means of long training texts differ so little that
+short texts would be refused."""
 
 FEW_REFUSED_SHARE: Final = 0.1
-"""Share of texts like the training data that is refused where they are few: a few dozen texts are no ground to answer
-much with, and a threshold that only one of them exceeds would be chance."""
+"""Share of texts like the training data that is refused if they are few: a threshold that only one of a few dozen texts
+exceeds would be left to chance."""
 
 FEW_VALIDATION: Final = 100
-"""With fewer validation texts, texts of the training data are measured by counts of the others, if their logits are
-known from cross-validation."""
+"""Number of validation texts below which training texts are measured instead, each by counts of the others, if
+cross-validation gave their logits."""
 
 LEFT_OUT_FOLDS: Final = 20
-"""Parts of the training texts that are measured by counts of the others."""
+"""Parts of the training texts, each measured by counts of the others."""
 
 MAX_VALIDATION: Final = 10_000
 """Validation texts that scales and threshold are fitted on."""
@@ -316,9 +316,8 @@ def _measure_left_out(
         for (ids, lengths), label_ids in train.epoch()
         for row, length in enumerate(lengths.tolist())
     ]
-    copies: dict[bytes, int] = {}
-    groups = [copies.setdefault(ids.numpy().tobytes(), len(copies)) for (ids, _), _ in texts]
-    folds = np.random.default_rng(0).permutation(len(copies))[groups] % LEFT_OUT_FOLDS
+    groups = number_copies(ids.numpy().tobytes() for (ids, _), _ in texts)
+    folds = np.random.default_rng(0).permutation(groups.max(initial=-1) + 1)[groups] % LEFT_OUT_FOLDS
     rows: list[tuple[Floats, Floats, Integers]] = [(np.empty((2, 0)), np.empty((2, 0)), np.empty(0, np.int64))] * len(
         texts
     )
@@ -381,13 +380,15 @@ class Meaning:
 
 def meaning_tensors(train: Batches, word_vectors: WordVectors, transform: TextTransform) -> dict[str, Tensor]:
     """Return the tensors for `Meaning`: word vectors, vocabulary, and a byte per number of the training texts."""
-    joint = " " if transform.tokens == "words" else ""
-    texts = [
-        text for (ids, lengths), _ in train.epoch() for text in texts_of(ids, lengths, transform.vocabulary, joint)
-    ]
-    bank = torch.from_numpy(word_vectors(texts) * 127).round().to(torch.int8)
+    bank = torch.from_numpy(word_vectors(training_texts(train, transform)) * 127).round().to(torch.int8)
     vocabulary = torch.tensor(list("\n".join(transform.vocabulary).encode()), dtype=torch.uint8)
     return {**word_vectors.tensors, "vocabulary": vocabulary, "bank": bank}
+
+
+def training_texts(train: Batches, transform: TextTransform) -> list[str]:
+    """Return the training texts as the network reads them, in the order of an unseeded epoch."""
+    joint = " " if transform.tokens == "words" else ""
+    return [text for (ids, lengths), _ in train.epoch() for text in texts_of(ids, lengths, transform.vocabulary, joint)]
 
 
 def texts_of(ids: Tensor, lengths: Tensor, vocabulary: Sequence[str], joint: str) -> list[str]:

@@ -28,7 +28,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pyclassify.dataset import Examples, Splits
+from pyclassify.dataset import FOLDS, Examples, Splits
 from pyclassify.device import fast_dtype
 from pyclassify.errors import ConfigError, DataError, InputError
 from pyclassify.modality import OnStep
@@ -73,7 +73,6 @@ _TRAIN_BATCH: Final = 32
 _ANSWER_BATCH: Final = 64
 _STRENGTHS: Final = (0.1, 1.0, 10.0, 100.0)
 """Inverse strengths of regularization that the logistic regression chooses from."""
-_FOLDS: Final = 5
 _PROGRESS_EVERY: Final = 20
 
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?。！？])[\"')\]]*\s+|(?<=[。！？])")
@@ -230,7 +229,7 @@ class Teacher(nn.Module):
 
         features = functional.normalize(self._read(train.items, self.vectors)).numpy()
         label_ids = np.asarray(train.label_ids)
-        folds = min(_FOLDS, int(np.bincount(label_ids, minlength=self.num_labels).min()))
+        folds = min(FOLDS, int(np.bincount(label_ids, minlength=self.num_labels).min()))
         best, strength = np.inf, _STRENGTHS[2]
         if folds > 1:
             parts = StratifiedKFold(folds, shuffle=True, random_state=seed)

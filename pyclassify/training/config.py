@@ -30,10 +30,10 @@ IMAGE_NETWORKS: Final = (
 TEXT_NETWORKS: Final = ("wide_deep", "lstm")
 IMAGE_SIZES_PX: Final = (32, 64, 96, 128, 160, 224)
 PHOTO_SIDE_PX: Final = 64
-"""Pictures with a median side of at least this length are taken for photos."""
+"""Minimum median side of pictures that are taken for photos."""
 
 FEW_EXAMPLES: Final = 2_000
-"""Fewer smaller pictures, too, are better answered from features of photos than from nothing."""
+"""Number of smaller pictures below which training begins with features of photos, too."""
 IMAGE_DATASETS: Final = (
     *("cifar10", "cifar100", "mnist", "fashion-mnist", "kmnist", "svhn"),
     *("stl10", "gtsrb", "flowers102", "food101", "dtd", "oxford-iiit-pet"),

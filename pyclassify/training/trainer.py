@@ -28,7 +28,7 @@ from pyclassify.training.config import FitConfig
 from pyclassify.training.optim import make_optimizer, moving_average, schedule_share, set_learning_rates
 
 MAX_CHANCE: Final = 0.05
-"""Largest p-value at which weights are said to be better by more than chance."""
+"""Significance level at which weights count as better."""
 
 COMPILE_PAYS_AFTER_S: Final = 120.0
 """Compiling takes tens of seconds, which a shorter training would not win back."""
@@ -78,21 +78,20 @@ class Prepares(Protocol):
 
 @runtime_checkable
 class CrossFits(Protocol):
-    """A network that answers training examples by cross-validation, which says how good it is without other data."""
+    """A network that cross-validates on the training examples, so that it can be judged without other data."""
 
     def out_of_fold(self) -> tuple[Tensor, Tensor] | None:
         """Return logits (N, K) of training examples, each from a fit without it, and label ids (N,) int64.
 
-        None where the network made none.
+        None if there was no cross-validation.
         """
 
 
 @runtime_checkable
 class Adapts(Protocol):
-    """A network that may begin with features that were learned before, and answers once it is prepared.
+    """A network that may begin with trained weights, and then answers once it is prepared.
 
-    If it does, the weights of the epochs are kept only if they are better than those before the first by more than
-    chance.
+    The weights of the epochs are kept only if they are significantly better than those before the first epoch.
     """
 
     is_adapted: bool
@@ -132,7 +131,8 @@ def fit(
 ) -> Iterator[Epoch]:
     """Fit a network, epoch after epoch; when the iteration ends, it has the weights of the best epoch.
 
-    Without epochs it is only prepared. Of a network that `Adapts` a later epoch has to prove that it is better.
+    With zero epochs it is only prepared. A network that `Adapts` goes back to its state before the first epoch unless
+    the best epoch is significantly better.
 
     The best epoch has the highest validation accuracy, and of equals the lowest validation loss. Four methods of a
     network are optional: `prepare(batches)` gets the training batches before the first epoch, `tune(batches)` the
@@ -145,8 +145,8 @@ def fit(
         train: shuffled in each epoch by the seed and the number of the epoch alone.
         validation: every choice is made on it.
         config: how to fit.
-        lessons: what the epochs learn from in place of `train`; in place of label ids they may have a teacher's
-            probabilities (N, K).
+        lessons: batches that the epochs are trained on instead of `train`; they may have a teacher's probabilities
+            (N, K) in place of label ids.
         device: by default the CPU.
         state_path: file that a training can be resumed from, written after each epoch.
         resume: continue from `state_path`; earlier epochs are yielded again from the file.
@@ -328,7 +328,7 @@ class _Run:
         self.optimizer = make_optimizer(network, config)
         self.epochs: list[Epoch] = []
         self.first_weights: dict[str, Tensor] = {}
-        """Of a prepared network that may be no worse than after the epochs; empty for others."""
+        """State before the first epoch of a network that `Adapts` with trained weights; empty for others."""
         self.best_weights: dict[str, Tensor] = {}
         self.progress = 0.0
         """Position in the schedule, from 0 to 1."""

@@ -550,7 +550,7 @@ def _answer_cells(row: Row, names: Mapping[str, str], language: str) -> list[str
     if row.unknown:  # a probability of what is no answer would be taken for a measure of it
         nearest = say("page.batch.nearest", language, label=label)
         return [nearest, NONE, NONE, say("page.batch.remark.unknown", language)]
-    share = NONE if row.told_share is None else percent(row.told_share, language)
+    share = NONE if row.shown_share is None else percent(row.shown_share, language)
     others = [names.get(other, other) for other in row.possible]
     remark = say("page.batch.remark.unsure", language) if row.unsure else NONE
     return [label, share, ", ".join(others) or NONE, remark]

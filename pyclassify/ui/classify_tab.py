@@ -522,7 +522,7 @@ def _ranked(prediction: Prediction | None, language: str) -> dict[str, Any]:
         return {}
     if prediction.known is False:  # bars would say the opposite
         return {"label": say("page.unknown", language), "confidences": []}
-    best = [(name, prediction.told_share(name)) for name in list(prediction.probabilities)[:LABELS_SHOWN]]
+    best = [(name, prediction.shown_share(name)) for name in list(prediction.probabilities)[:LABELS_SHOWN]]
     return {
         "label": prediction.message(language).rstrip("."),
         "confidences": [
@@ -550,7 +550,7 @@ def _remarks(outcome: Outcome, language: str) -> str:
 
 
 def _with_share(prediction: Prediction, label: str, language: str) -> str:
-    share = prediction.told_share(label)
+    share = prediction.shown_share(label)
     return label if share is None else say("page.label_share", language, label=label, percent=percent(share, language))
 
 

@@ -221,7 +221,7 @@ def _compared(names: tuple[str, str], first: Prediction, second: Prediction, lan
 def _share(prediction: Prediction, label: str, language: str) -> str:
     if label not in prediction.probabilities:
         return say("page.compare.no_label", language)
-    share = prediction.told_share(label)
+    share = prediction.shown_share(label)
     return say("answer.too_few", language) if share is None else percent(share, language)
 
 

@@ -285,8 +285,7 @@ def figure_parts(manifest: Manifest) -> list[Callable[[str], str]]:
     if scores and any(part.num_examples for part in scores.calibration.bins):
         parts.append(lambda language: _reliability(scores, language))
     if training and training.epochs:
-        has_validation = manifest.data is None or manifest.data.validation > 0
-        parts.append(lambda language: _curves(training, language, has_validation=has_validation))
+        parts.append(lambda language: _curves(training, language, has_validation=manifest.has_validation))
     return parts
 
 
