@@ -388,7 +388,8 @@ def load(source: str, *, num_labels: int, device: torch.device) -> Teacher:
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    hide_progress: Any = logging.disable_progress_bar  # not typed where transformers is installed
+    hide_progress()
     options = {"trust_remote_code": False, "local_files_only": Path(source).is_dir()}
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
