@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from pyclassify import modality, selftest
+from pyclassify import modality, selftest, weights
 from pyclassify.errors import CheckpointError, ConfigError, PyClassifyError
 from pyclassify.manifest import FORMAT, Manifest, digest
 from pyclassify.modality import Modality, OodDetector, Transform
@@ -349,10 +349,9 @@ class _NoInit(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _fill(network: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
-    full = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+def _fill(network: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
     try:
-        network.load_state_dict(full, strict=True, assign=True)
+        network.load_state_dict(weights.unpack(tensors), strict=True, assign=True)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError("checkpoint_weights_unfit", path=folder / WEIGHTS, reason=reason) from error

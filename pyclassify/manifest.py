@@ -20,6 +20,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from pyclassify.locales import DEFAULT, Message
+from pyclassify.weights import NumberFormat
 
 FORMAT: Final = 2
 COVERAGES: Final = ("0.90", "0.95", "0.99")
@@ -342,7 +343,7 @@ class Training(Section):
     hardware: str
     versions: dict[str, str] = {}
     num_parameters: Count
-    weights: Literal["float16", "float32"]
+    weights: NumberFormat
     remarks: list[str] = []
     origin: str = ""
 

@@ -120,6 +120,7 @@ class Task:
             returns its answers to the test split, label ids (M,) int64 in its order.
         variant: options that change the result and stand nowhere else.
         remarks: sentences on the training for the card.
+        origin: by whom, on what and under which licence the weights that it begins with were trained, if known.
     """
 
     network: nn.Module
@@ -134,6 +135,7 @@ class Task:
     peers: Mapping[str, Callable[[], Tensor]] = field(default_factory=dict)
     variant: Mapping[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,17 +53,18 @@ from pyclassify.modality import Corpus, Modality, Task, Transform
 from pyclassify.training import trainer
 from pyclassify.training.config import TrainingConfig, state_path
 from pyclassify.training.trainer import BatchProgress
+from pyclassify.weights import NumberFormat, formats_for, pack, unpack
 
-MAX_HALF_PRECISION_LOSS: Final = 0.0005
-"""Loss of validation accuracy up to which weights are kept in half precision; without validation data, the share of
-answers to training examples that change."""
+MAX_ROUNDING_LOSS: Final = {"int8": 0.001, "float16": 0.0005}
+"""Loss of validation accuracy up to which rounded weights are kept; without validation data, the share of answers to
+training examples that change."""
 
 MIN_VALIDATION: Final = 100
 """Size below which a derived validation split is too small to choose by, where a network can cross-validate."""
 
 _TIMED_ANSWERS: Final = 50
 _JUDGED_BATCHES: Final = 8
-"""Training batches whose answers say whether half precision changes any, where there is no validation data."""
+"""Training batches whose answers say whether rounding changes any, where there is no validation data."""
 
 _Answers = tuple[Tensor, Tensor]
 """Logits (N, K) float32 and label ids (N,) int64, on the CPU."""
@@ -407,8 +408,9 @@ def _fit(
         hardware=describe(device),
         versions=versions(),
         num_parameters=sum(parameter.numel() for parameter in task.network.parameters()),
-        weights=number_format,  # type: ignore[arg-type]
+        weights=number_format,
         remarks=[*task.remarks, *notes],
+        origin=task.origin,
     )
 
 
@@ -432,20 +434,21 @@ def _digest(examples: Examples[Any]) -> str:
     return digest.hexdigest()
 
 
-def _smallest_weights(task: Task) -> tuple[dict[str, Tensor], str]:
+def _smallest_weights(task: Task) -> tuple[dict[str, Tensor], NumberFormat]:
     """Return the weights on the CPU and their number format; the network keeps exactly these, as they are scored."""
     network, has_validation = task.network, bool(task.validation.num_examples)
     judged_on: Batches = task.validation if has_validation else trainer.FirstBatches(task.train, _JUDGED_BATCHES)
     full = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     answers, label_ids = _answers(network, judged_on)
-    half = _halved(full)
-    network.load_state_dict({name: tensor.to(full[name].dtype) for name, tensor in half.items()})
-    half_answers, _ = _answers(network, judged_on)
     # of answers to training examples, how many are right says little
     truth = label_ids if has_validation else answers
-    loss = (answers == truth).double().mean() - (half_answers == truth).double().mean()
-    if loss.item() <= MAX_HALF_PRECISION_LOSS:
-        return {name: tensor.cpu() for name, tensor in half.items()}, "float16"
+    for number_format in formats_for(full):
+        packed = pack(full, number_format)
+        network.load_state_dict(unpack(packed))
+        rounded_answers, _ = _answers(network, judged_on)
+        loss = (answers == truth).double().mean() - (rounded_answers == truth).double().mean()
+        if loss.item() <= MAX_ROUNDING_LOSS[number_format]:
+            return {name: tensor.cpu() for name, tensor in packed.items()}, number_format
     network.load_state_dict(full)
     return {name: tensor.cpu() for name, tensor in full.items()}, "float32"
 
@@ -454,10 +457,6 @@ def _answers(network: nn.Module, batches: Batches) -> tuple[Tensor, Tensor]:
     """Return the answers and the labels of all examples, (N,) int64 each."""
     logits, label_ids = trainer.predict_logits(network, batches)
     return logits.argmax(dim=1), label_ids
-
-
-def _halved(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
 
 
 def _as_call(config: TrainingConfig) -> str:
@@ -491,10 +490,10 @@ def _reuse(
     )
     if training is None or any(before != now for before, now in parts):
         raise ConfigError("measured_with_other_data", path=previous.name, command=training.command if training else "-")
-    weights = dict(previous.network.state_dict())
-    task.network.to(device).load_state_dict(weights)
+    full = dict(previous.network.state_dict())
+    task.network.to(device).load_state_dict(full)
     task.network.eval()
-    return _halved(weights) if training.weights == "float16" else weights, training
+    return pack(full, training.weights), training
 
 
 # Evaluating

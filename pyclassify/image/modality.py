@@ -106,6 +106,7 @@ class Beginning:
         source: where trained weights came from: a checkpoint's name, "default" for torchvision's, or a path; empty for
             none.
         remarks: sentences on it.
+        origin: of those weights, for the card.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Beginning:
     transform: ImageTransform
     source: str = ""
     remarks: tuple[Message, ...] = ()
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -362,6 +364,7 @@ class ImageModality(Modality):
             fit=fit,
             variant=_variant(config, begin),
             remarks=_remarks(config, begin, is_oversampled=train_batches.is_oversampled),
+            origin=begin.origin,
         )
 
     def fit_ood(self, network: nn.Module, task: Task) -> tuple[Ood, dict[str, Tensor]]:
@@ -462,11 +465,14 @@ def _from_checkpoint(config: ImageConfig, start: Loaded, splits: Splits[Path], *
     network = _build(config, manifest.network.name, transform, splits)
     network.adapt(None if _has_own_weights(config) else start.network.state_dict())
     counted = Message("items.image", {"count": len(splits.train) + len(splits.validation)})
-    remarks = [Message("notes.began_with_checkpoint", {"name": start.name, "counted": counted})]
-    if manifest.training is not None and manifest.training.origin:
-        remarks.append(Message("notes.origin_of_start", {"name": start.name, "origin": manifest.training.origin}))
+    origin = manifest.training.origin if manifest.training is not None else ""
     return Beginning(
-        name=manifest.network.name, network=network, transform=transform, source=start.name, remarks=tuple(remarks)
+        name=manifest.network.name,
+        network=network,
+        transform=transform,
+        source=start.name,
+        remarks=(Message("notes.began_with_checkpoint", {"name": start.name, "counted": counted}),),
+        origin=Message("notes.origin_of_start", {"name": start.name, "origin": origin}).text() if origin else "",
     )
 
 
