@@ -19,7 +19,7 @@ from huggingface_hub import ModelCard, parse_eval_result_entries
 from torchvision.models import get_model
 
 import pyclassify
-from pyclassify import ImageConfig, TextConfig, checkpoint, locales, recipe
+from pyclassify import ImageConfig, TextConfig, checkpoint, locales, recipe, weights
 from pyclassify.dataset import Batches, Skipped
 from pyclassify.manifest import Epoch, Manifest, Scores, Training
 from pyclassify.modality import Task
@@ -203,6 +203,27 @@ def test_same_seed_gives_the_same_weights(folder: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         pyclassify.train(image_config(folder, tmp_path / name, seed=3))
     assert (tmp_path / "a" / checkpoint.WEIGHTS).read_bytes() == (tmp_path / "b" / checkpoint.WEIGHTS).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("losses", "number_format"),
+    [({}, "int8"), ({"int8": -1.0}, "float16"), ({"int8": -1.0, "float16": -1.0}, "float32")],
+)
+def test_weights_are_stored_in_the_smallest_format_that_answers_as_well(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, losses: dict[str, float], number_format: str
+) -> None:
+    monkeypatch.setattr(weights, "WORTH_INT8", 1)
+    monkeypatch.setattr(recipe, "MAX_ROUNDING_LOSS", {"int8": 1.0, "float16": 1.0, **losses})
+    result = pyclassify.train(image_config(folder, tmp_path / "out", epochs=1))
+    assert training_of(result.manifest).weights == number_format
+    stored = weights_of(result.path)
+    assert stored["linear.weight"].dtype == getattr(torch, number_format)
+    # what is scored is what is stored
+    network = checkpoint.load(result.path).network
+    assert torch.equal(network.state_dict()["linear.weight"], weights.unpack(stored)["linear.weight"])
+    pyclassify.train(image_config(folder, tmp_path / "out", epochs=1, measure_only=True))
+    measured = weights_of(tmp_path / "out")
+    assert all(torch.equal(measured[name], tensor) for name, tensor in stored.items())
 
 
 def test_checkpoint_may_lie_beside_the_splits_and_is_replaced(folder: Path) -> None:
