@@ -97,18 +97,29 @@ def _on_test_split(name: str, root: Path) -> list[dict[str, Any]]:
     ]
 
 
-def answer_linear(train: Examples[str], texts: Sequence[str], **features: Any) -> np.ndarray[Any, Any]:
+def answer_linear(
+    train: Examples[str], texts: Sequence[str], *, machine: Any = None, **features: Any
+) -> np.ndarray[Any, Any]:
     """Train the linear model and return the label ids of its answers to the texts.
 
     Args:
         train: to learn from.
         texts: to answer.
+        machine: classifier of scikit-learn, by default a linear SVM.
         features: arguments of TfidfVectorizer.
     """
     vectorizer = TfidfVectorizer(**features)
-    machine = LinearSVC().fit(vectorizer.fit_transform(train.items), train.label_ids)
-    answers: np.ndarray[Any, Any] = machine.predict(vectorizer.transform(texts))
+    fitted = (machine or LinearSVC()).fit(vectorizer.fit_transform(train.items), train.label_ids)
+    answers: np.ndarray[Any, Any] = fitted.predict(vectorizer.transform(texts))
     return answers
+
+
+def write_texts(path: Path, examples: Examples[str], labels: Sequence[str]) -> Path:
+    """Write labelled texts as JSON Lines and return the path."""
+    rows = zip(examples.items, examples.label_ids, strict=True)
+    lines = [json.dumps({"text": text, "label": labels[label_id]}) for text, label_id in rows]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
 
 
 def _in_folds(name: str, root: Path) -> list[dict[str, Any]]:
@@ -138,11 +149,8 @@ def _in_folds(name: str, root: Path) -> list[dict[str, Any]]:
 def train_default(train: Examples[str], test: Examples[str], labels: Sequence[str]) -> float:
     """Train with the default options and return the F1 of spam on the test examples."""
     with tempfile.TemporaryDirectory() as folder:
-        data, held_out = Path(folder) / "train.jsonl", Path(folder) / "test.jsonl"
-        for path, part in ((data, train), (held_out, test)):
-            rows = zip(part.items, part.label_ids, strict=True)
-            lines = [json.dumps({"text": text, "label": labels[label_id]}) for text, label_id in rows]
-            path.write_text("\n".join(lines), encoding="utf-8")
+        data = write_texts(Path(folder) / "train.jsonl", train, labels)
+        held_out = write_texts(Path(folder) / "test.jsonl", test, labels)
         result = recipe.train(TextConfig(data=data, test=held_out, out=Path(folder) / "out", device="cpu"))
     assert result.manifest.scores is not None
     return result.manifest.scores.per_label[SPAM].f1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -101,6 +102,13 @@ def origin(content: Mapping[str, Any]) -> str:
         f"`{content['command']}`, {content['date']}{at}, on {content['hardware']}, Python {versions['python']},"
         f" torch {versions['torch']}."
     )
+
+
+def summary(scores: Sequence[float]) -> str:
+    """Write mean, standard deviation and least score, such as "0.812 ± 0.012 (0.790)"; one score stands alone."""
+    if len(scores) == 1:
+        return f"{scores[0]:.3f}"
+    return f"{statistics.mean(scores):.3f} ± {statistics.stdev(scores):.3f} ({min(scores):.3f})"
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import results
-from benchmarks.results import duration, markdown, origin
+from benchmarks.results import duration, markdown, origin, summary
 from pyclassify.checkpoint import read_manifest
 from pyclassify.evaluation import format_p_value
 from pyclassify.locales import Message
@@ -398,6 +398,90 @@ def mirrored(folder: Path = results.FOLDER) -> str:
     return "\n\n".join([markdown(["Looked at", "Test accuracy (95% interval)"], rows), f"- {origin(content)}"])
 
 
+def few_labels(folder: Path = results.FOLDER) -> str:
+    """Return scores by the number of labelled examples; empty if the benchmark was not run."""
+    content = results.read("few_labels", folder)
+    if content is None or not content["results"]["cells"]:
+        return ""
+    cells = {(cell["data"], cell["per_label"], cell["system"]): cell for cell in content["results"]["cells"]}
+    systems = list(dict.fromkeys(system for *_, system in cells))
+    head = ["Data", "Per label", *(system.capitalize() for system in systems), "Draws", "Time of a training"]
+    rows = []
+    for data, per_label in sorted({key[:2] for key in cells}):
+        of_row = [cells.get((data, per_label, system)) for system in systems]
+        measure = next(cell["measure"] for cell in of_row if cell)
+        draws = [str(len(cell["scores"])) for cell in of_row if cell]
+        rows.append(
+            [
+                f"{data}, {measure}",
+                f"{per_label:,}",
+                *(summary(cell["scores"]) if cell else "–" for cell in of_row),
+                draws[0] if len(set(draws)) == 1 else " / ".join(draws),
+                " / ".join(duration(statistics.median(cell["seconds"])) for cell in of_row if cell),
+            ]
+        )
+    tested = content["results"]["test_examples"]
+    notes = [
+        "Mean ± standard deviation over the draws and, in parentheses, the least; times are medians with the test.",
+        f"All are tested on the same {tested:,} examples, or on the whole test split where it has fewer.",
+        *(
+            f"{row['data']} has no {row['per_label']:,} examples of each label: of one there are {row['least']:,}."
+            for row in content["results"]["left_out"]
+        ),
+        origin(content),
+    ]
+    return "\n\n".join([markdown(head, rows), "\n".join(f"- {note}" for note in notes)])
+
+
+def photos(folder: Path = results.FOLDER) -> str:
+    """Return trainings on photos; empty if the benchmark was not run."""
+    content = results.read("photos", folder)
+    if content is None:
+        return ""
+    measured = content["results"]
+    parts = []
+    if measured["rows"]:
+        head = ["Photos", "Program", "Test accuracy (95% interval)", "Training", "Refused", "Other photos refused"]
+        head += ["95% sets: coverage (labels per set)", "Calibration error"]
+        parts.append(markdown(head, [_on_photos(row) for row in measured["rows"]]))
+    if web := measured["web"]:
+        head = ["Photos from the web", "Checkpoint", "Accuracy (95% interval)", "Refused", "Photos"]
+        figures = [_interval(web), f"{web['refused']:.1%}", f"{web['photos']:,}"]
+        parts.append(markdown(head, [[web["name"], f"`{web['checkpoint']}`", *figures]]))
+    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in [*_about_photos(measured), origin(content)])])
+
+
+def _on_photos(row: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{row['set']}, {row['train']:,} to train on, {row['test']:,} to test",
+        f"{row['program']}: `{row['network']}`",
+        _interval(row),
+        duration(row["seconds"]),
+        *("–" if row[name] is None else f"{row[name]:.1%}" for name in ("refused", "other_refused")),
+        "–" if row["coverage"] is None else f"{row['coverage']:.1%} ({row['set_size']:.2f})",
+        "–" if row["ece"] is None else f"{row['ece']:.3f}",
+    ]
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    low, high = row["accuracy_interval"]
+    return f"{row['accuracy']:.2%} ({low:.2%} to {high:.2%})"
+
+
+def _about_photos(measured: Mapping[str, Any]) -> list[str]:
+    notes = []
+    if measured["rows"]:
+        notes.append(f"The training from nothing was given {measured['minutes']:g} minutes.")
+        if not any("fastai" in row["program"] for row in measured["rows"]):
+            notes.append(
+                "fastai's fine-tuning of a network from torchvision is left out: without `--weights` there are none to"
+                " begin with."
+            )
+    if other := measured["other"]:
+        notes.append(f"The other photos are the {other['photos']:,} of `{other['name']}`.")
+    return notes
+
+
 def scale(folder: Path = results.FOLDER) -> str:
     """Return time and memory of small and large text data; empty if the benchmark was not run."""
     content = results.read("scale", folder)
@@ -423,6 +507,8 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "baselines": baselines,
     "tutorial": tutorial,
     "minutes": minutes,
+    "few_labels": few_labels,
+    "photos": photos,
     "feel": feel,
     "latency": latency,
     "load": load,
@@ -437,7 +523,7 @@ DOCUMENTS: Final[dict[str, str]] = {
     "checkpoints": "README.md",
     **dict.fromkeys(("trust", "ood", "explain"), "docs/trust.md"),
     **dict.fromkeys(("tutorial", "baselines", "minutes", "latency", "load"), "docs/benchmarks.md"),
-    **dict.fromkeys(("feel", "batch", "scale", "mirrored"), "docs/benchmarks.md"),
+    **dict.fromkeys(("few_labels", "photos", "feel", "batch", "scale", "mirrored"), "docs/benchmarks.md"),
 }
 """The document that each table stands in."""
 

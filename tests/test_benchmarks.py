@@ -13,17 +13,21 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision import models
 
 from benchmarks import (
     baselines,
     batch,
     drawn,
+    fastai_recipe,
+    few_labels,
     latency,
     load,
     minutes,
     mirrored,
     ood,
     ood_inputs,
+    photos,
     results,
     serving,
     shipped,
@@ -32,14 +36,15 @@ from benchmarks import (
     tutorial_programs,
 )
 from benchmarks.tutorial_programs import Cnn, LstmReader, Settings, Step, answer_texts
-from pyclassify import checkpoint
+from pyclassify import TextConfig, checkpoint
 from pyclassify.checkpoint import Checkpoint, read_manifest
 from pyclassify.dataset import Examples
 from pyclassify.device import pick
 from pyclassify.image import networks
 from pyclassify.image.transform import ImageTransform
+from pyclassify.manifest import Network
 from pyclassify.recipe import TrainResult
-from pyclassify.training.config import IMAGE_NETWORKS, ImageConfig
+from pyclassify.training.config import IMAGE_NETWORKS, ImageConfig, TrainingConfig
 from pyclassify.ui.page import build_page, launch_options
 from tests import drawing, fakes
 from tests.fakes import FakeClassifier, write_image_checkpoint, write_text_checkpoint
@@ -615,6 +620,176 @@ def test_hours_of_training_can_be_done_in_parts(tmp_path: Path, monkeypatch: pyt
     path.write_text(json.dumps({**content, "hardware": "another computer"}), encoding="utf-8")
     with pytest.raises(SystemExit, match="hardware"):
         minutes.main([*options, "--minutes", "1", "--add"])
+
+
+# Few labels
+
+
+def _messages(root: Path) -> Path:
+    """Write 60 messages as the data set sms-spam and return the folder of the data sets."""
+    (root / "sms-spam").mkdir(parents=True)
+    rows = "".join(f"{'spam' if label == 'bad' else 'ham'}\t{text}\n" for label, text in drawing.reviews(60))
+    (root / "sms-spam" / "sms.tsv").write_text(f"label\ttext\n{rows}", encoding="utf-8")
+    return root
+
+
+def _finish_at_once(configs: list[TrainingConfig], *, network: str = "wide_deep") -> Callable[..., TrainResult]:
+    """Return a training that writes a checkpoint with the scores of `fakes.scores` for the labels of the data."""
+
+    def train(config: TrainingConfig) -> TrainResult:
+        configs.append(config)
+        assert config.data is not None
+        assert config.out is not None
+        if config.kind == "text":
+            labels = sorted({json.loads(line)["label"] for line in config.data.read_text().splitlines()})
+        else:
+            labels = sorted(path.name for path in (config.data / "train").iterdir())
+        write = write_image_checkpoint if config.kind == "image" else write_text_checkpoint
+        write(config.out, labels)
+        described = fakes.make_manifest(config.kind, labels, network=Network(name=network))
+        return TrainResult(path=config.out, manifest=described, mistakes=())
+
+    return train
+
+
+def test_draws_hold_as_many_of_each_label_and_the_smaller_draws() -> None:
+    train = Examples(tuple(map(str, range(60))), tuple(number % 3 for number in range(60)))
+    data = few_labels.Data(name="x", config=TextConfig, labels=("a", "b", "c"), train=train, test=train)
+    small, large = few_labels.draw(data, 4, 0), few_labels.draw(data, 9, 0)
+    assert few_labels.draw(data, 4, 0) == small
+    assert few_labels.draw(data, 4, 1) != small
+    assert [small.label_ids.count(label_id) for label_id in range(3)] == [4, 4, 4]
+    assert set(small.items) < set(large.items)
+
+
+def test_nothing_is_drawn_twice_or_from_the_test() -> None:
+    rest, held_out = Examples(("a", "b", "a", "a", "c"), (0, 1, 1, 1, 0)), Examples(("c",), (0,))
+    assert few_labels.distinct(rest, held_out) == Examples(("a", "b"), (1, 1))
+
+
+def test_few_texts_are_measured_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configs: list[TrainingConfig] = []
+    monkeypatch.setattr(few_labels.recipe, "train", _finish_at_once(configs))
+    options = ["--data-dir", str(_messages(tmp_path / "data")), "--only", "sms-spam", "--results", str(tmp_path)]
+    few_labels.main([*options, "--per-label", "3", "99", "--draws", "1"])
+    few_labels.main([*options, "--per-label", "3", "6", "99", "--draws", "2", "--resume"])
+    measured = content_of("few_labels", tmp_path)["results"]
+    cells = {(cell["system"], cell["per_label"]): cell for cell in measured["cells"]}
+    assert list(cells) == [("default", 3), ("linear model", 3), ("default", 6), ("linear model", 6)]
+    assert all(len(cell[name]) == 2 for cell in cells.values() for name in ("scores", "seconds", "networks"))
+    assert cells["default", 3]["scores"] == [0.89, 0.89]  # F1 of spam
+    assert all(0 < score <= 1 for score in cells["linear model", 6]["scores"])
+    assert len(configs) == 4
+    assert "sms-spam       6 default        0.890 ± 0.000 (0.890)" in capsys.readouterr().out
+    (left_out,) = measured["left_out"]
+    table = tables.few_labels(tmp_path)
+    assert "| Data | Per label | Default | Linear model | Draws | Time of a training |" in table
+    assert "| sms-spam, F1 of spam | 3 | 0.890 ± 0.000 (0.890) |" in table
+    assert f"no 99 examples of each label: of one there are {left_out['least']}." in table
+    with pytest.raises(SystemExit, match="--test-examples"):
+        few_labels.main([*options, "--test-examples", "5", "--resume"])
+
+
+def test_few_pictures_are_trained_from_nothing_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawing.image_folder(tmp_path / "data" / "cifar10", per_label=12)
+    options = ["--data-dir", str(tmp_path / "data"), "--only", "cifar10", "--results", str(tmp_path), "--draws", "2"]
+    options += ["--per-label", "5", "--test-examples", "9"]
+    configs: list[TrainingConfig] = []
+    monkeypatch.setattr(few_labels.recipe, "train", _finish_at_once(configs, network="efficientnet_lite2"))
+    monkeypatch.setattr(few_labels, "QUICK_FROM", 5)
+    few_labels.main([*options, "--quick"])
+    assert [getattr(config, "start", "") for config in configs] == [None, None, "none"]
+    table = tables.few_labels(tmp_path)
+    assert "| cifar10, accuracy | 5 | 0.894 ± 0.000 (0.894) | 0.894 | 1.000 ± 0.000 (1.000) | 2 / 1 / 2 |" in table
+    configs.clear()
+    monkeypatch.setattr(few_labels.recipe, "train", _finish_at_once(configs, network=DEFAULT))
+    few_labels.main(options)
+    assert len(configs) == 2  # where the default begins with nothing, both are the same
+
+
+def test_pictures_are_linked_where_a_training_reads_them(tmp_path: Path) -> None:
+    drawing.image_folder(tmp_path / "data" / "cifar10", per_label=6)
+    data = few_labels.read("cifar10", tmp_path / "data", 9)
+    assert (len(data.train), len(data.test)) == (18, 9)
+    few_labels._write(data, tmp_path, {"train": few_labels.draw(data, 4, 0), "test": data.test})
+    counts = {part: len(list((tmp_path / "data" / part).glob("*/*.png"))) for part in ("train", "test")}
+    assert counts == {"train": 12, "test": 9}
+
+
+# Photos
+
+
+def test_photos_are_split_by_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for label in ("glass", "paper"):
+        (tmp_path / "set" / label).mkdir(parents=True)
+        for number in (1, 2, 9, 10, 11):
+            drawing.image((9, 9, 9), number, 8).save(tmp_path / "set" / label / f"{label}{number}.png")
+    data = photos.with_splits(tmp_path / "set", tmp_path / "links")
+    names = {part: [path.name for path in photos.list_photos(data / part / "glass")] for part in ("train", "test")}
+    assert names == {"train": ["glass1.png", "glass2.png", "glass9.png"], "test": ["glass10.png", "glass11.png"]}
+    split = drawing.image_folder(tmp_path / "split", per_label=1)
+    assert photos.with_splits(split, tmp_path / "links") == split
+    drawing.image_folder(tmp_path / "half", per_label=1, splits=("train",))
+    with pytest.raises(SystemExit, match="no folder test"):
+        photos.with_splits(tmp_path / "half", tmp_path / "links")
+
+
+def test_data_sets_are_folders_with_folders(tmp_path: Path) -> None:
+    for name in ("web/cat", "flowers/rose", "other", "trash/glass"):
+        (tmp_path / name).mkdir(parents=True)
+    found = photos.find_sets(tmp_path, None, without=(tmp_path / "other", tmp_path / "web"))
+    assert [path.name for path in found] == ["flowers", "trash"]
+    assert photos.find_sets(tmp_path, ["trash"]) == [tmp_path / "trash"]
+    with pytest.raises(SystemExit, match="has no folder glass"):
+        photos.find_sets(tmp_path, ["glass"])
+
+
+def test_photos_have_a_row_for_each_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configs: list[TrainingConfig] = []
+    monkeypatch.setattr(photos.recipe, "train", _finish_at_once(configs, network="efficientnet_lite2"))
+    monkeypatch.setattr(fastai_recipe, "answer", lambda *_: ([0, 1, 2, 0], [0, 1, 2, 2]))
+    drawing.image_folder(tmp_path / "sets" / "colours", per_label=4, splits=())
+    drawing.image_folder(tmp_path / "web", per_label=2, splits=())
+    write_image_checkpoint(tmp_path / "shipped", tuple(drawing.COLOURS))
+    (tmp_path / "weights.pth").touch()
+    options = ["--photos", str(tmp_path / "sets"), "--results", str(tmp_path), "--minutes", "2", "--device", "cpu"]
+    photos.main([*options, "--other", str(tmp_path / "web" / "red")])
+    assert [(getattr(config, "start", ""), config.minutes) for config in configs] == [(None, None), ("none", 2)]
+    table = tables.photos(tmp_path)
+    row = "default: `efficientnet_lite2` | 89.40% (88.80% to 90.00%) |"
+    assert f"| colours, 50,000 to train on, 10,000 to test | {row}" in table
+    assert "| 5.0% | 0.0% | 95.0% (1.20) | 0.010 |" in table
+    assert "given 2 minutes" in table
+    assert "without `--weights`" in table
+    assert "the 2 of `red`" in table
+    options += ["--web", str(tmp_path / "web"), "--checkpoint", str(tmp_path / "shipped")]
+    photos.main([*options, "--weights", f"resnet18={tmp_path / 'weights.pth'}"])
+    table = tables.photos(tmp_path)
+    peer = "resnet18, fine-tuned as by fastai: `resnet18` | 75.00%"
+    assert f"| colours, 6 to train on, 4 to test | {peer}" in table
+    assert "| web | `shipped` |" in table
+    assert "without `--weights`" not in table
+    with pytest.raises(SystemExit, match="name of a ResNet"):
+        photos.main([*options, "--weights", "resnet18=missing.pth"])
+    with pytest.raises(SystemExit, match="has no label"):
+        photos.main([*options[:-1], str(write_image_checkpoint(tmp_path / "animals"))])
+
+
+def test_a_network_is_fine_tuned_as_by_fastai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = models.resnet18().state_dict()
+    torch.save(weights, tmp_path / "resnet18.pth")
+    folder = drawing.image_folder(tmp_path / "colours", per_label=4)
+    monkeypatch.setattr(fastai_recipe, "BATCH_SIZE", 6)
+    settings = fastai_recipe.Settings(device=pick("cpu"), size_px=32, epochs=1)
+    answers, label_ids = fastai_recipe.answer("resnet18", tmp_path / "resnet18.pth", folder, settings)
+    assert label_ids == [0] * 4 + [1] * 4 + [2] * 4
+    assert len(answers) == 12
+    stem, stages, head = fastai_recipe.layer_groups("resnet18", weights, 3)
+    assert torch.equal(stem[0].weight, weights["conv1.weight"])
+    assert torch.equal(stages[-1][-1].bn2.bias, weights["layer4.1.bn2.bias"])
+    assert head(torch.zeros(2, 512, 1, 1)).shape == (2, 3)
 
 
 # Mirrored

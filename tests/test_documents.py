@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import SpaceCard
 
-from benchmarks.tables import DOCUMENTS
+from benchmarks.tables import DOCUMENTS, rendered
 from tests import drawing
 
 ROOT = Path(__file__).parent.parent
@@ -94,9 +94,10 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 def test_every_table_has_its_place() -> None:
+    measured = rendered()
     for name, document in DOCUMENTS.items():
         text = (ROOT / document).read_text(encoding="utf-8")
-        assert f"<!-- table:{name} -->\n| " in text
+        assert f"<!-- table:{name} -->\n{'| ' if name in measured else '<!-- /table'}" in text
 
 
 @pytest.fixture(scope="module")
