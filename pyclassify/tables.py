@@ -26,6 +26,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
+from pyclassify.dataset import normalize_label
 from pyclassify.errors import InputError
 from pyclassify.formats import MAX_TEXT_CHARACTERS, TABLE_SUFFIXES, suffix_of
 from pyclassify.locales import Message
@@ -286,8 +287,8 @@ def text_problem(text: str) -> Message | None:
 
 
 def clean_label(label: str) -> str | Message:
-    """Return a label with its white space collapsed, or why it cannot be used."""
-    label = " ".join(label.split())
+    """Return a label as `normalize_label` writes it, or why it cannot be used."""
+    label = normalize_label(label)
     if not label:
         return Message("errors.row_label_empty")
     if is_damaged(label):

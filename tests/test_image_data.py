@@ -100,9 +100,9 @@ def rename(old: str, new: str) -> Callable[[Path], object]:
     return lambda folder: (folder / old).rename(folder / new)
 
 
-def capitalise(folder: Path) -> None:
-    for split in ("train", "test"):
-        (folder / split).rename(folder / split.title())
+def one_folder_too_many(folder: Path) -> None:
+    shutil.rmtree(folder / "test")
+    (folder / "train").rename(folder / "Photos")
 
 
 def empty_a_label_of_test(folder: Path) -> None:
@@ -151,8 +151,7 @@ def remove_all(folder: Path) -> None:
         (remove_a_label_of_test, "split_with_other_labels", {"labels": ["red"]}),
         (empty_a_label_of_test, "test_without_label", {"labels": ["red"]}),
         (empty_test, "split_without_pictures", {}),
-        (capitalise, "split_folders_misnamed", {}),
-        (rename("test", "validation"), "split_folders_misnamed", {}),
+        (one_folder_too_many, "folder_too_deep", {}),
         (rename("train/red", os.fsdecode(b"train/\xff")), "label_folder_name", {"label": r"\udcff"}),
         (rename("train/red", "train/r\ned"), "label_folder_name", {"label": r"r\ned"}),
     ],

@@ -8,6 +8,7 @@ import json
 import os
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -314,11 +315,69 @@ def test_a_label_with_half_a_character_is_left_out(tmp_path: Path) -> None:
     assert skipped(splits) == {"films.jsonl line 41": "errors.row_label_half_character"}
 
 
-@pytest.mark.parametrize("names", [("Train", "Test"), ("train", "valid"), ("training", "testing")])
-def test_splits_under_other_names(tmp_path: Path, names: tuple[str, str]) -> None:
-    for name in names:
-        (tmp_path / name / "pos").mkdir(parents=True)
-    fails("split_folders_misnamed", tmp_path)
+SPLIT_COLUMNS: dict[str, Callable[[int], Any]] = {
+    "split": lambda i: ["train", "train", "train", "Valid", "test"][i // 2 % 5],
+    "Subset": lambda i: ["training", "training", "training", "dev", "holdout"][i // 2 % 5],
+    "is_valid": lambda i: i // 2 % 5 == 3,
+    "fold": lambda i: i // 2 % 5,
+}
+
+
+@pytest.mark.parametrize("column", list(SPLIT_COLUMNS))
+def test_a_column_that_names_the_split_of_each_row(tmp_path: Path, column: str) -> None:
+    lines = [
+        f"text,label,{column}",
+        *(f"{text},{label},{SPLIT_COLUMNS[column](i)}" for i, (text, label) in enumerate(ROWS)),
+    ]
+    (tmp_path / "films.csv").write_text("\n".join(lines))
+    splits = read(tmp_path / "films.csv")
+    numbers = {name: len(part) for name, part in splits.parts.items()}
+    assert sum(numbers.values()) == len(ROWS)
+    if column == "is_valid":
+        assert (splits.derived, numbers["validation"]) == (("test",), 8)
+    elif column == "fold":
+        assert (splits.derived, numbers["test"]) == (("validation",), 8)
+    else:
+        assert (splits.derived, numbers["validation"], numbers["test"]) == ((), 8, 8)
+    assert splits.notes[0].key == "notes.split_column"
+
+
+def test_rows_of_no_split_are_named(tmp_path: Path) -> None:
+    places = ["train", "train", "test", "train", "later"]
+    lines = ["text,label,split", *(f"{text},{label},{places[i // 2 % 5]}" for i, (text, label) in enumerate(ROWS))]
+    (tmp_path / "films.csv").write_text("\n".join(lines))
+    splits = read(tmp_path / "films.csv")
+    assert skipped(splits) == {"films.csv": "notes.rows_of_no_split"}
+    assert splits.skipped[0].reason.fields["count"] == 8
+
+
+def test_a_column_of_other_words_is_no_split(tmp_path: Path) -> None:
+    lines = ["text,label,split", *(f"{text},{label},{'abc'[i % 3]}" for i, (text, label) in enumerate(ROWS))]
+    (tmp_path / "films.csv").write_text("\n".join(lines))
+    assert not read(tmp_path / "films.csv").notes
+
+
+@pytest.mark.parametrize(
+    ("forms", "options", "labels"),
+    [
+        ((["0", "0.0"], ["1", "1.0"]), {}, ("0", "1")),
+        ((["\u1100\u1161"], ["\uac00", " \uac01 "]), {}, ("\uac00", "\uac01")),
+        ((["Good", "good", "GOOD"], ["bad"]), {"ignore_case": True}, ("Good", "bad")),
+        ((["NaN", "yes"], ["no"]), {"leave_out": ("NaN",)}, ("no", "yes")),
+    ],
+)
+def test_forms_of_one_label(
+    tmp_path: Path, forms: tuple[list[str], list[str]], options: dict[str, Any], labels: tuple[str, ...]
+) -> None:
+    rows = [(f"{text} {i}", forms[i % 2][i // 2 % len(forms[i % 2])]) for i, (text, _) in enumerate(ROWS)]
+    assert set(read(write_table(tmp_path / "a.tsv", rows), **options).labels) == set(labels)
+
+
+def test_rows_with_several_labels_are_refused(tmp_path: Path) -> None:
+    rows = [(text, ("ad", "rude", "ad|rude", "ok")[i % 4]) for i, (text, _) in enumerate(ROWS)]
+    assert fails("several_labels_per_row", write_table(tmp_path / "a.tsv", rows))["example"] == "ad|rude"
+    places = [(text, ("Paris, France", "Rome, Italy")[i % 2]) for i, (text, _) in enumerate(ROWS)]
+    assert read(write_table(tmp_path / "b.tsv", places)).labels == ("Paris, France", "Rome, Italy")
 
 
 @pytest.mark.parametrize("name", [b"\xff", b" "])

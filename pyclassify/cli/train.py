@@ -304,6 +304,16 @@ def _add_common_options(
         help="leave out what can safely be left out: examples with a duplicate under another label, training examples"
         " with a duplicate in the test data, and further copies; your files and the test data stay as they are",
     )
+    report.add_argument(
+        "--ignore-case", action="store_true", help="read labels that differ in capitals alone as one label"
+    )
+    report.add_argument(
+        "--leave-out",
+        nargs="+",
+        default=(),
+        metavar="LABEL",
+        help="leave out the examples of these labels, such as NaN",
+    )
 
     training = parser.add_argument_group("network and training (the defaults suit the network and the data)")
     training.add_argument(

@@ -259,7 +259,9 @@ class ImageModality(Modality):
             assert config.data is not None  # see `TrainingConfig`
             root = config.data
         fractions = {"validation_fraction": config.validation_fraction, "test_fraction": config.test_fraction}
-        splits = data.read_splits(root, **fractions, seed=config.seed)
+        splits = data.read_splits(
+            root, **fractions, seed=config.seed, ignore_case=config.ignore_case, leave_out=config.leave_out
+        )
         splits = replace(splits, name=config.data_name or splits.name)
         begin = None
         if inspect_only:
