@@ -192,8 +192,8 @@ def _missing_labels(splits: Splits[Any]) -> _NamedFinding:
     """Find labels that programs write where a value is missing."""
     missing = [label for label in splits.labels if label.casefold() in _MISSING]
     count = sum(label_counts(part, splits.labels)[label] for part in splits.parts.values() for label in missing)
-    fields = {"labels": ", ".join(missing), "option": " ".join(f"'{label}'" for label in missing)}
-    return Finding(code="missing_labels", count=count, fields=fields), ()
+    option = " ".join(f"'{label}'" for label in missing)
+    return Finding(code="missing_labels", count=count, fields={"labels": ", ".join(missing), "option": option}), ()
 
 
 def _unreadable(splits: Splits[Any]) -> _NamedFinding:
