@@ -17,6 +17,8 @@ PICTURE_FORMATS: Final[dict[str, tuple[str, ...]]] = {
     "WEBP": (".webp",),
     "TIFF": (".tif", ".tiff"),
     "PPM": (".ppm", ".pgm"),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif"),
 }
 """Pillow's formats that may be decoded, with their suffixes. Pillow knows more, and each is one more way to attack."""
 
@@ -39,7 +41,8 @@ _SIGNATURES: Final = (
     *(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),  # TIFF and BigTIFF
     *(b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"),
 )
-_PHONE_SUFFIXES: Final = frozenset({".heic", ".heif", ".avif"})
+_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"})
+"""What a HEIC or AVIF says of itself; films use the same container with other brands."""
 
 
 def is_junk(name: str) -> bool:
@@ -83,11 +86,29 @@ def check_picture_file(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(16)
     suffix = suffix_of(path.name)
-    if head[4:8] == b"ftyp" or suffix in _PHONE_SUFFIXES:  # the container of HEIC, AVIF and of films
-        raise InputError("picture_is_heic")
     if (suffix and suffix not in PICTURE_SUFFIXES) or not _has_signature(head):
         raise InputError("picture_format_unknown")
 
 
+def is_picture(path: Path) -> bool:
+    """Return whether a file is a picture by its suffix, or by its first bytes if it has none."""
+    if suffix := suffix_of(path.name):
+        return suffix in PICTURE_SUFFIXES
+    try:
+        with path.open("rb") as file:
+            return _has_signature(file.read(16))
+    except OSError:
+        return False
+
+
+def register_heif() -> None:
+    """Teach Pillow to read HEIC, the format of iPhones."""
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener(thumbnails=False)
+
+
 def _has_signature(head: bytes) -> bool:
+    if head[4:8] == b"ftyp":
+        return head[8:12] in _BRANDS
     return head.startswith(_SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")

@@ -116,7 +116,7 @@ def test_parts_are_in_order() -> None:
 
 @given(st.text())
 def test_the_name_of_a_skipped_file_is_one_line_of_utf_8(name: str) -> None:
-    shown = Skipped(name, Message("errors.picture_is_heic")).name
+    shown = Skipped(name, Message("errors.picture_format_unknown")).name
     assert shown.encode().decode() == shown == printable(shown)
     assert len(shown.splitlines()) <= 1
 

@@ -71,6 +71,32 @@ def test_hidden_and_foreign_files(folder: Path) -> None:
     assert (skipped.name, skipped.reason.key) == ("train/red/notes.txt", "notes.not_a_picture")
 
 
+def test_pictures_are_known_by_their_content_if_they_have_no_suffix(folder: Path) -> None:
+    red = folder / "train" / "red"
+    shutil.copy(red / "0.png", red / "IMG_4")
+    (red / "notes").write_text("a note")
+    shutil.copy(red / "0.png", folder / "train" / "loose.png")
+    splits = data.read_splits(folder)
+    assert red / "IMG_4" in splits.train.items + splits.validation.items
+    assert [(skipped.name, skipped.reason.key) for skipped in splits.skipped] == [
+        ("train/", "notes.loose_pictures"),
+        ("train/red/notes", "notes.not_a_picture"),
+    ]
+
+
+def test_folders_of_one_label_are_read_together(tmp_path: Path) -> None:
+    for form, label in (("\u1100\u1161", 0), ("\uac00", 1), ("b", 2)):
+        image_folder(tmp_path / "drawn", per_label=4, splits=())
+        (tmp_path / "drawn" / ("blue", "green", "red")[label]).rename(tmp_path / form)
+        shutil.rmtree(tmp_path / "drawn")
+    splits = data.read_splits(tmp_path)
+    assert splits.labels == ("b", "\uac00")
+    assert sum(map(len, splits.parts.values())) == 12
+    with pytest.raises(DataError) as error:
+        data.read_splits(tmp_path, leave_out=("b",))
+    assert error.value.fields["label"] == "\uac00"
+
+
 def test_hidden_folders_and_loops_within_a_label(folder: Path) -> None:
     red = folder / "train" / "red"
     for name in (".thumbnails", "__MACOSX", "deeper"):

@@ -38,7 +38,7 @@ from pyclassify.dataset import (
     visible_folders,
 )
 from pyclassify.errors import DataError, InputError
-from pyclassify.formats import PICTURE_SUFFIXES, suffix_of, without_junk
+from pyclassify.formats import PICTURE_SUFFIXES, is_picture, without_junk
 from pyclassify.image.transform import ImageTransform
 from pyclassify.locales import Message
 
@@ -150,7 +150,7 @@ class _LabelFolder(ImageFolder):  # type: ignore[misc]  # torchvision has no typ
             (str(file), class_to_idx[label])
             for label in sorted(class_to_idx)
             for file in _walk(Path(directory, label), [])
-            if file.suffix.lower() in PICTURE_SUFFIXES and file.is_file()
+            if file.is_file() and is_picture(file)
         ]
 
 
@@ -185,7 +185,7 @@ def _list_folder(path: Path, label_of: Mapping[str, str]) -> _Listing:
     dataset = _LabelFolder(path, label_of)
     skipped: list[Skipped] = []
     loose = [name for name in without_junk(entry.name for entry in path.iterdir() if entry.is_file())]
-    if pictures := sum(suffix_of(name) in PICTURE_SUFFIXES for name in loose):
+    if pictures := sum(is_picture(path / name) for name in loose):
         skipped.append(Skipped(f"{path.name}/", Message("notes.loose_pictures", {"count": pictures})))
     for folder in folders:
         if folder.name not in label_of:
@@ -194,10 +194,10 @@ def _list_folder(path: Path, label_of: Mapping[str, str]) -> _Listing:
             continue
         for file in _walk(folder, skipped):
             name = str(file.relative_to(path.parent))
-            if file.suffix.lower() not in PICTURE_SUFFIXES:
-                skipped.append(Skipped(name, Message("notes.not_a_picture", {"suffixes": list(PICTURE_SUFFIXES)})))
-            elif not file.is_file():
+            if not file.is_file():
                 skipped.append(Skipped(name, Message("notes.not_a_file")))
+            elif not is_picture(file):
+                skipped.append(Skipped(name, Message("notes.not_a_picture", {"suffixes": list(PICTURE_SUFFIXES)})))
     examples = Examples(tuple(Path(file) for file, _ in dataset.samples), tuple(index for _, index in dataset.samples))
     return _Listing(tuple(dataset.classes), examples, tuple(skipped))
 
