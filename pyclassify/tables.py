@@ -625,6 +625,7 @@ _BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_WIDE_MARKS: Final = tuple(mark for mark, _ in _BYTE_ORDER_MARKS)
 _COMMON: Final = {
     "cp949": bytes([0xA1, 0xA4, *range(0xB0, 0xC9)]),
     "cp932": bytes([0x81, 0x82, 0x83, *range(0x88, 0x98)]),
@@ -658,6 +659,22 @@ def decode(data: bytes, encoding: str, name: str) -> str:
 def is_damaged(text: str) -> bool:
     """Return whether some bytes of a text could not be decoded."""
     return not text.isascii() and _ESCAPED.search(text) is not None
+
+
+def detect_encoding(source: TableSource) -> str:
+    """Return the likely encoding of a table, UTF-8 if nothing else fits better.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        with source.open() as file:
+            first = file.read(_BLOCK)
+            return (
+                guess_encoding(first if first.startswith(_WIDE_MARKS) else _first_beyond_ascii(file, first)) or "utf-8"
+            )
+    except READ_ERRORS as error:
+        raise unreadable(source.name, error) from error
 
 
 def is_binary(data: bytes, encoding: str) -> bool:

@@ -190,9 +190,9 @@ def test_a_single_line_of_50_mb_is_skipped(tmp_path: Path) -> None:
 
 
 def test_a_stray_damaged_row_is_skipped(tmp_path: Path) -> None:
-    path = write_table(tmp_path / "films.tsv", ROWS)
+    path = write_table(tmp_path / "films.tsv", [*ROWS, ("\u00e9" * 60, "pos")])
     path.write_bytes(path.read_bytes() + b"pos\tcaf\xe9\n")
-    assert skipped(read(path)) == {"films.tsv line 42": "errors.row_damaged"}
+    assert skipped(read(path)) == {"films.tsv line 43": "errors.row_damaged"}
 
 
 def test_lines_are_counted_through_cells_of_several_lines(tmp_path: Path) -> None:
@@ -201,7 +201,8 @@ def test_lines_are_counted_through_cells_of_several_lines(tmp_path: Path) -> Non
 
 
 def test_bad_files_are_skipped_and_litter_is_ignored(tmp_path: Path) -> None:
-    write_folder(tmp_path / "films", ROWS)
+    rows = [*ROWS, ("\u00e9" * 60, "pos")]
+    write_folder(tmp_path / "films", rows)
     label = tmp_path / "films" / "pos"
     (label / "empty.txt").write_text(" \n")
     (label / "picture.txt").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
@@ -215,7 +216,7 @@ def test_bad_files_are_skipped_and_litter_is_ignored(tmp_path: Path) -> None:
     for folder in (".git", "unsup", "__MACOSX"):
         write_folder(tmp_path / "films", [("not labelled", folder)])
     splits = read(tmp_path / "films")
-    assert all_rows(splits) == Counter(ROWS)
+    assert all_rows(splits) == Counter(rows)
     assert skipped(splits) == {
         "films/pos/empty.txt": "errors.row_empty",
         "films/pos/picture.txt": "errors.row_binary",
@@ -401,13 +402,17 @@ def test_a_folder_whose_name_is_no_label(tmp_path: Path, name: bytes) -> None:
 def test_another_encoding_is_named_with_its_option(tmp_path: Path, encoding: str, word: str, named: str) -> None:
     rows = [(f"{word} {n}", label) for n, (_, label) in enumerate(ROWS)]
     table = write_table(tmp_path / "films.tsv", rows, encoding=encoding)
-    assert fails("encoding_other", table)["likely"] == named
+    assert fails("encoding_other", table, encoding="utf-8")["likely"] == named
     assert sum(all_rows(read(table, encoding=named)).values()) == len(rows)
+    splits = read(table)
+    assert all_rows(splits) == Counter(rows)
+    assert splits.notes[0].fields["encoding"] == named
     if encoding != "utf-16":
         for number, (text, label) in enumerate(rows):
             path = write_folder(tmp_path / "folder", [("", label)]) / label / f"{number + 1:03}.txt"
             path.write_bytes(text.encode(encoding))
-        assert fails("encoding_other", tmp_path / "folder")["likely"] == named
+        assert fails("encoding_other", tmp_path / "folder", encoding="utf-8")["likely"] == named
+        assert sum(all_rows(read(tmp_path / "folder")).values()) == len(rows)
 
 
 def test_an_unknown_encoding(tmp_path: Path) -> None:

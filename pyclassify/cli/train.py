@@ -216,7 +216,7 @@ def _add_text_options(parser: argparse.ArgumentParser) -> None:
     reading.add_argument(
         "--label-column", default="label", metavar="NAME", help="column with the labels (default: label)"
     )
-    reading.add_argument("--encoding", default="utf-8", metavar="NAME", help="encoding of the files (default: utf-8)")
+    reading.add_argument("--encoding", metavar="NAME", help="encoding of the files (default: found out)")
     _add_common_options(
         parser,
         networks=TEXT_NETWORKS,

@@ -5,12 +5,13 @@ A file or row that cannot be used is skipped with the reason; a folder or table 
 
 from __future__ import annotations
 
+import codecs
 import re
 import statistics
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -57,6 +58,7 @@ DOWNLOADS: Final = Path("data")
 _TEXT_SUFFIX = ".txt"
 _LABELLED_TABLES = frozenset(TABLE_SUFFIXES) - {_TEXT_SUFFIX}
 _STEP = 1000
+_SAMPLED_FILES = 200
 _LISTED = 5
 """Labels that an error message lists."""
 
@@ -182,6 +184,7 @@ class _Source:
         for source in sources:
             result.pairs.extend(source.pairs)
             result.skipped.extend(source.skipped)
+            result.notes.extend(source.notes)
         return result
 
     @property
@@ -202,6 +205,11 @@ class _Source:
         else:
             assert label is not None  # a row without a label has a problem
             self.pairs.append((text, label))
+
+    def note_encoding(self, name: str, encoding: str) -> None:
+        """Note that an encoding other than UTF-8 was detected."""
+        if encoding != "utf-8":
+            self.notes.append(Message("notes.encoding_detected", {"name": name, "encoding": encoding}))
 
     def check(self, path: Path) -> None:
         """Raise DataError if no text can be used."""
@@ -237,12 +245,15 @@ def _data_errors(options: Mapping[str, str] | None = None) -> Iterator[None]:
         raise DataError(error.code, **fields) from error
 
 
-def _read_folder(folder: Path, encoding: str, on_step: OnStep | None) -> _Source:
+def _read_folder(folder: Path, encoding: str | None, on_step: OnStep | None) -> _Source:
     """Read `<label>/*.txt`, one text per file, sorted by name. Raises DataError."""
     labels = {entry: _folder_label(entry) for entry in _label_folders(folder)}
     paths = [path for entry in labels for path in _files(entry)]
     source = _Source()
     damaged: list[bytes] = []
+    if encoding is None:
+        encoding = _detect_encoding(paths)
+        source.note_encoding(folder.name, encoding)
     with _data_errors():
         for done, path in enumerate(paths, 1):
             text, problem = _read_file(path, encoding, damaged)
@@ -253,6 +264,18 @@ def _read_folder(folder: Path, encoding: str, on_step: OnStep | None) -> _Source
             raise tables.encoding_error(str(folder), encoding, b"\n".join(damaged))
     source.check(folder)
     return source
+
+
+def _detect_encoding(paths: Sequence[Path]) -> str:
+    """Return the likely encoding of text files, by some of them."""
+    sample = []
+    for path in paths[:: max(1, len(paths) // _SAMPLED_FILES)]:
+        if suffix_of(path.name) == _TEXT_SUFFIX and path.is_file():
+            with suppress(OSError):
+                sample.append(path.read_bytes()[:10_000])
+    mark = next((data for data in sample if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))), None)
+    texts = (data for data in sample if not tables.is_binary(data, "utf-8"))
+    return tables.guess_encoding(mark or b"\n".join(texts)) or "utf-8"
 
 
 def _folder_label(folder: Path) -> str:
@@ -297,14 +320,14 @@ def _read_table(path: Path, config: TextConfig) -> dict[str, _Source]:
     """
     source = _Source()
     places: dict[str, list[Any]] = {}
-    rows = tables.read_rows(
-        tables.PathSource(path),
-        text_column=config.text_column,
-        label_column=config.label_column,
-        encoding=config.encoding,
-    )
+    table = tables.PathSource(path)
     with _data_errors({config.text_column: "--text-column", config.label_column: "--label-column"}):
-        for row in rows:
+        encoding = tables.detect_encoding(table) if config.encoding is None else config.encoding
+        if config.encoding is None:
+            source.note_encoding(path.name, encoding)
+        for row in tables.read_rows(
+            table, text_column=config.text_column, label_column=config.label_column, encoding=encoding
+        ):
             before = len(source.pairs)
             source.add(f"{path.name} {row.place}", row.text, row.label, row.problem)
             if len(source.pairs) > before:
@@ -356,6 +379,7 @@ def _by_split(source: _Source, splits: Sequence[str], path: Path, column: str) -
         Message("notes.rows_of_split", {"split": Message(f"splits.{name}"), "count": count})
         for name, count in counts.items()
     ]
+    parts["train"].notes.extend(source.notes)
     parts["train"].notes.append(Message("notes.split_column", {"column": column, "splits": listed}))
     return parts
 

@@ -176,7 +176,7 @@ class TextConfig(TrainingConfig):
         test: folder or table with the test examples, where they lie apart.
         text_column: of tables.
         label_column: of tables.
-        encoding: of the files.
+        encoding: of the files; by default it is found out.
         tokens: "words", "characters", or "auto" for what suits the texts.
         max_tokens: longer texts are cut.
         vocabulary_size: most frequent tokens that are kept.
@@ -191,7 +191,7 @@ class TextConfig(TrainingConfig):
     test: Path | None = None
     text_column: str = "text"
     label_column: str = "label"
-    encoding: str = "utf-8"
+    encoding: str | None = None
     tokens: str = "auto"
     max_tokens: int = 1024
     vocabulary_size: int | None = None
