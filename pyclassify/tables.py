@@ -45,6 +45,15 @@ _TEXT_COLUMNS: Final = (
     *("text", "texts", "document", "sentence", "review", "message", "comment", "content", "body", "tweet"),
     *("텍스트", "본문", "내용", "문장", "리뷰", "후기", "댓글", "메시지"),
 )
+_LABEL_COLUMNS: Final = (
+    *("label", "labels", "category", "class", "target", "sentiment", "intent", "topic", "tag"),
+    *("라벨", "레이블", "분류", "범주", "감정"),
+)
+_MAX_LABELS: Final = 50
+_LABEL_CHARACTERS: Final = 40
+_LABEL_ROWS: Final = 1000
+"""What the values of a column have to be like for it to be taken for the labels, in its first rows."""
+
 _OBJECTS: Final = frozenset({".jsonl", ".ndjson", ".json"})
 _DELIMITERS: Final = (",", ";", "\t")
 _BLOCK: Final = 1_000_000
@@ -160,12 +169,35 @@ def guess_text_column(source: TableSource) -> str:
     return max(names, key=lambda name: sum(len(row.get(name, "")) for row in texts))
 
 
-def _sample(source: TableSource) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+def label_columns(source: TableSource, text_column: str) -> tuple[str, ...]:
+    """Return the columns that may hold the labels: by a usual name one of them, or else all with few, short values.
+
+    Args:
+        source: the table.
+        text_column: column of the texts.
+
+    Raises:
+        InputError: the file cannot be read as a table.
+    """
+    names, rows = _sample(source, num_rows=_LABEL_ROWS)
+    others = [name for name in dict.fromkeys(names) if name.strip() and name != text_column]
+    by_name = [name for usual in _LABEL_COLUMNS for name in others if name.strip().lower() == usual]
+    return tuple(by_name[:1] or [name for name in others if _is_label_like([row.get(name) for row in rows])])
+
+
+def _is_label_like(cells: Sequence[Any]) -> bool:
+    """Return whether the cells of a column are few different short values that recur."""
+    values = [str(cell).strip() for cell in cells if isinstance(cell, str | int | float) and str(cell).strip()]
+    different = set(values)
+    return 1 < len(different) <= min(_MAX_LABELS, len(values) // 3) and max(map(len, different)) <= _LABEL_CHARACTERS
+
+
+def _sample(source: TableSource, num_rows: int = _SAMPLE_ROWS) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
     """Return the names of the columns and the first rows."""
     if suffix_of(source.name) == ".txt":
         return (), []
     with _open(source) as table:
-        records = (cells for _, cells in islice(table.records(), _SAMPLE_ROWS))
+        records = (cells for _, cells in islice(table.records(), num_rows))
         if table.suffix in _OBJECTS:
             objects = [cells for cells in records if isinstance(cells, dict)]
             return tuple(dict.fromkeys(name for cells in objects for name in cells)), objects

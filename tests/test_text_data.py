@@ -316,6 +316,27 @@ def test_a_label_with_half_a_character_is_left_out(tmp_path: Path) -> None:
     assert skipped(splits) == {"films.jsonl line 41": "errors.row_label_half_character"}
 
 
+def write_csv(path: Path, header: str, rows: list[str]) -> Path:
+    path.write_text("\n".join([header, *rows]), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("header", ["v1,v2,,", "Category,Message,,", "grade,remark,x,"])
+def test_columns_are_found_by_their_names_or_content(tmp_path: Path, header: str) -> None:
+    rows = [f"{label},{text},," for text, label in ROWS]
+    splits = read(write_csv(tmp_path / "a.csv", header, rows))
+    assert all_rows(splits) == Counter(ROWS)
+    label_column, text_column = header.split(",")[:2]
+    assert splits.notes[0].fields == {"text_column": text_column, "label_column": label_column}
+
+
+def test_columns_that_may_all_hold_the_labels(tmp_path: Path) -> None:
+    rows = [f"{label},{text},{i % 3}" for i, (text, label) in enumerate(ROWS)]
+    table = write_csv(tmp_path / "a.csv", "v1,v2,v3", rows)
+    assert fails("label_column_unclear", table)["columns"] == ["v1", "v3"]
+    assert read(table, label_column="v1").labels == ("neg", "pos")
+
+
 SPLIT_COLUMNS: dict[str, Callable[[int], Any]] = {
     "split": lambda i: ["train", "train", "train", "Valid", "test"][i // 2 % 5],
     "Subset": lambda i: ["training", "training", "training", "dev", "holdout"][i // 2 % 5],

@@ -55,6 +55,9 @@ UNLABELLED_FOLDER: Final = "unsup"
 DOWNLOADS: Final = Path("data")
 """Folder that data sets are downloaded to."""
 
+DEFAULT_COLUMNS: Final = ("text", "label")
+"""Columns of texts and labels, if no others are named."""
+
 _TEXT_SUFFIX = ".txt"
 _LABELLED_TABLES = frozenset(TABLE_SUFFIXES) - {_TEXT_SUFFIX}
 _STEP = 1000
@@ -325,9 +328,8 @@ def _read_table(path: Path, config: TextConfig) -> dict[str, _Source]:
         encoding = tables.detect_encoding(table) if config.encoding is None else config.encoding
         if config.encoding is None:
             source.note_encoding(path.name, encoding)
-        for row in tables.read_rows(
-            table, text_column=config.text_column, label_column=config.label_column, encoding=encoding
-        ):
+        text_column, label_column = _choose_columns(table, config, source)
+        for row in tables.read_rows(table, text_column=text_column, label_column=label_column, encoding=encoding):
             before = len(source.pairs)
             source.add(f"{path.name} {row.place}", row.text, row.label, row.problem)
             if len(source.pairs) > before:
@@ -341,6 +343,28 @@ def _read_table(path: Path, config: TextConfig) -> dict[str, _Source]:
         if splits := _splits_of_rows(name.strip().lower(), values):
             return _by_split(source, splits, path, name)
     return {"train": source}
+
+
+def _choose_columns(table: tables.TableSource, config: TextConfig, source: _Source) -> tuple[str, str]:
+    """Return the columns of texts and labels: as they are named, or else as their names and content suggest.
+
+    Raises:
+        InputError: the table cannot be read.
+        DataError: several columns may hold the labels.
+    """
+    names = tables.column_names(table)
+    text_column, label_column = config.text_column, config.label_column
+    if text_column not in names and text_column == DEFAULT_COLUMNS[0] and names:
+        text_column = tables.guess_text_column(table)
+    if label_column not in names and label_column == DEFAULT_COLUMNS[1] and names:
+        candidates = tables.label_columns(table, text_column)
+        if len(candidates) > 1:
+            raise DataError("label_column_unclear", name=table.name, columns=list(candidates[:_LISTED]))
+        label_column = candidates[0] if candidates else label_column
+    if (text_column, label_column) != (config.text_column, config.label_column) and label_column in names:
+        columns = {"text_column": text_column, "label_column": label_column}
+        source.notes.append(Message("notes.columns_chosen", columns))
+    return text_column, label_column
 
 
 def _splits_of_rows(column: str, values: Sequence[Any]) -> list[str] | None:
