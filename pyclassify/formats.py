@@ -23,15 +23,20 @@ PICTURE_FORMATS: Final[dict[str, tuple[str, ...]]] = {
 """Pillow's formats that may be decoded, with their suffixes. Pillow knows more, and each is one more way to attack."""
 
 PICTURE_SUFFIXES: Final = tuple(suffix for suffixes in PICTURE_FORMATS.values() for suffix in suffixes)
-TABLE_SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
+TABLE_SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt", ".xlsx")
+"""Suffixes of tables; each but the last may be followed by `.gz`."""
+
 ARCHIVE_SUFFIXES: Final = (".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
-SPREADSHEET_SUFFIXES: Final = (".xlsx", ".xls", ".ods")
+SPREADSHEET_SUFFIXES: Final = (".xls", ".ods")
 
 MAX_PICTURE_BYTES: Final = 20_000_000
 MAX_PIXELS: Final = 100_000_000
 """A larger picture is refused before it is decoded: decoded, it takes at least 3 bytes per pixel."""
 
 MAX_TABLE_BYTES: Final = 1_000_000_000
+MAX_SHEET_BYTES: Final = 200_000_000
+"""Limit of a spreadsheet's content once it is unpacked."""
+
 MAX_TEXT_CHARACTERS: Final = 1_000_000
 """A longer text is refused before any work is done on it."""
 
@@ -73,6 +78,13 @@ def junk_below(folder: Path) -> tuple[str, ...]:
 def suffix_of(name: str) -> str:
     """Return the suffix of a file name in small letters, with its dot; empty without one."""
     return PurePosixPath(name).suffix.lower()
+
+
+def table_suffix(name: str) -> str:
+    """Return the suffix that tells the format of a table, such as `.csv` of `a.csv.gz`; empty for other files."""
+    suffix = suffix_of(name.removesuffix(name[-3:]) if name.lower().endswith(".gz") else name)
+    is_packed_twice = suffix == ".xlsx" and name.lower().endswith(".gz")
+    return suffix if suffix in TABLE_SUFFIXES and not is_packed_twice else ""
 
 
 def check_picture_file(path: Path) -> None:

@@ -1,19 +1,22 @@
-"""The reader of CSV, TSV, JSON, JSON Lines and TXT: one row in memory at a time, the same for training, page and API.
+"""The reader of CSV, TSV, JSON, JSON Lines, TXT and XLSX: the same for training, page and API, a row at a time.
 
-The suffix names the format. The first line of a CSV or TSV names its columns. A CSV has commas, semicolons or tabs
-between its cells, which may stand in quotation marks; in a TSV a quotation mark is a character like any other. JSON
-Lines hold one object per line, a `.json` file does so too or is one list of objects, and in a TXT every line is a text.
+The suffix names the format; `.gz` may follow it. The first line of a CSV or TSV names its columns. A CSV has commas,
+semicolons or tabs between its cells, which may stand in quotation marks; in a TSV a quotation mark is a character like
+any other. JSON Lines hold one object per line, a `.json` file does so too or is one list of objects, and in a TXT every
+line is a text. Of an XLSX the first sheet that is not empty is read.
 """
 
 from __future__ import annotations
 
 import codecs
 import csv
+import gzip
 import io
 import json
 import lzma
 import re
 import struct
+import tempfile
 import threading
 import zipfile
 import zlib
@@ -24,11 +27,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Final, Protocol
+from typing import IO, Any, Final, Protocol, cast
 
 from pyclassify.dataset import normalize_label
 from pyclassify.errors import InputError
-from pyclassify.formats import MAX_TEXT_CHARACTERS, TABLE_SUFFIXES, suffix_of
+from pyclassify.formats import MAX_SHEET_BYTES, MAX_TABLE_BYTES, MAX_TEXT_CHARACTERS, table_suffix
 from pyclassify.locales import Message
 
 MAX_ROW_CHARACTERS: Final = 8_000_000
@@ -59,6 +62,9 @@ _DELIMITERS: Final = (",", ";", "\t")
 _BLOCK: Final = 1_000_000
 _CHUNK: Final = 65_536
 _SAMPLE_ROWS: Final = 50
+_SPOOLED: Final = 10_000_000
+"""Unpacked content beyond this many bytes is kept on disk."""
+
 _LISTED_COLUMNS: Final = 20
 _LARGEST_EXACT: Final = 2**53
 """Above it, programs that read all numbers as floating point change a whole number."""
@@ -194,7 +200,7 @@ def _is_label_like(cells: Sequence[Any]) -> bool:
 
 def _sample(source: TableSource, num_rows: int = _SAMPLE_ROWS) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
     """Return the names of the columns and the first rows."""
-    if suffix_of(source.name) == ".txt":
+    if table_suffix(source.name) == ".txt":
         return (), []
     with _open(source) as table:
         records = (cells for _, cells in islice(table.records(), num_rows))
@@ -229,7 +235,7 @@ def read_rows(
     """
     if text_column == label_column:
         raise InputError("columns_equal", column=text_column)
-    if label_column is not None and suffix_of(source.name) == ".txt":
+    if label_column is not None and table_suffix(source.name) == ".txt":
         raise InputError("table_without_labels", name=source.name)
     wanted = [text_column] if label_column is None else [text_column, label_column]
     clean = cache(clean_label)  # one string is kept for each label, not one for each row
@@ -350,11 +356,13 @@ Records = Iterator[tuple[int, Cells]]
 @contextmanager
 def _open(source: TableSource, encoding: str | None = None) -> Iterator[_Table]:
     """Open a table and find out its encoding, its line ends and whether it is a JSON list."""
-    suffix = suffix_of(source.name)
-    if suffix not in TABLE_SUFFIXES:
+    suffix = table_suffix(source.name)
+    if not suffix:
         raise InputError("not_a_table", name=source.name)
     try:
-        with source.open() as file:
+        with _content(source) as file:
+            if suffix == ".xlsx":
+                suffix, encoding = ".csv", "utf-8"
             first = file.read(_BLOCK)
             if is_binary(first, encoding or "utf-8"):
                 raise InputError("table_is_binary", name=source.name)
@@ -370,10 +378,79 @@ def _open(source: TableSource, encoding: str | None = None) -> Iterator[_Table]:
                 is_list = suffix == ".json" and head.startswith("[")
                 yield _Table(source.name, suffix, file, text, newline, is_list, counts_damage=encoding is not None)
     except UnicodeError as error:
-        with source.open() as file:
+        with _content(source) as file:
             raise encoding_error(source.name, encoding or "utf-8", _first_beyond_ascii(file)) from error
     except READ_ERRORS as error:
         raise unreadable(source.name, error) from error
+
+
+@contextmanager
+def _content(source: TableSource) -> Iterator[IO[bytes]]:
+    """Open the content of a table: unpacked, and of a spreadsheet the first sheet that is not empty, as a CSV.
+
+    Raises:
+        InputError: it is damaged, or too large once it is unpacked.
+    """
+    is_sheet = table_suffix(source.name) == ".xlsx"
+    if not is_sheet and not source.name.lower().endswith(".gz"):
+        with source.open() as file:
+            yield file
+        return
+    with source.open() as packed, tempfile.SpooledTemporaryFile(max_size=_SPOOLED) as spool:
+        if is_sheet:
+            _write_sheet(packed, cast(IO[bytes], spool), source.name)
+        else:
+            _write_unpacked(gzip.GzipFile(fileobj=packed), cast(IO[bytes], spool), source.name)
+        spool.seek(0)
+        yield cast(IO[bytes], spool)
+
+
+def _write_unpacked(packed: gzip.GzipFile, spool: IO[bytes], name: str) -> None:
+    while block := packed.read(_BLOCK):
+        spool.write(block)
+        if spool.tell() > MAX_TABLE_BYTES:
+            raise InputError("table_unpacks_too_large", name=name, limit_mb=MAX_TABLE_BYTES // 1_000_000)
+
+
+def _write_sheet(packed: IO[bytes], spool: IO[bytes], name: str) -> None:
+    import openpyxl
+
+    with zipfile.ZipFile(packed) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > MAX_SHEET_BYTES:
+            raise InputError("table_unpacks_too_large", name=name, limit_mb=MAX_SHEET_BYTES // 1_000_000)
+    packed.seek(0)
+    lines = io.StringIO(newline="")
+    writer = csv.writer(lines)
+    try:
+        book = openpyxl.load_workbook(packed, read_only=True, data_only=True)
+        try:
+            for sheet in book.worksheets:
+                width = 0
+                for cells in sheet.iter_rows(values_only=True):
+                    row = [_cell_text(cell) for cell in cells]
+                    while row and not row[-1]:
+                        row.pop()
+                    width = width or len(row)
+                    if row:
+                        writer.writerow(row + [""] * (width - len(row)))
+                        spool.write(lines.getvalue().encode("utf-8", "surrogateescape"))
+                        lines.seek(0)
+                        lines.truncate()
+                if width:
+                    break
+        finally:
+            book.close()
+    except Exception as error:  # openpyxl raises many kinds for damaged files
+        raise InputError("file_unreadable", name=name, reason=type(error).__name__) from error
+
+
+def _cell_text(cell: object) -> str:
+    """Return the content of a cell as a CSV would hold it; whole numbers without a decimal point."""
+    if cell is None:
+        return ""
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < _LARGEST_EXACT:
+        return str(int(cell))
+    return str(cell)
 
 
 def unreadable(name: str, error: Exception) -> InputError:
@@ -700,7 +777,7 @@ def detect_encoding(source: TableSource) -> str:
         InputError: the file cannot be read.
     """
     try:
-        with source.open() as file:
+        with _content(source) as file:
             first = file.read(_BLOCK)
             return (
                 guess_encoding(first if first.startswith(_WIDE_MARKS) else _first_beyond_ascii(file, first)) or "utf-8"

@@ -42,7 +42,7 @@ from pyclassify.dataset import (
     visible_folders,
 )
 from pyclassify.errors import DataError, InputError
-from pyclassify.formats import TABLE_SUFFIXES, is_junk, suffix_of
+from pyclassify.formats import TABLE_SUFFIXES, is_junk, suffix_of, table_suffix
 from pyclassify.locales import Message
 from pyclassify.modality import OnStep
 from pyclassify.text import datasets
@@ -151,7 +151,7 @@ def _folder_splits(path: Path) -> Parts:
     if others:
         raise DataError("text_split_without_train", path=path, folder=others[0])
     if not folders:
-        candidates = sorted(entry for entry in path.iterdir() if suffix_of(entry.name) in _LABELLED_TABLES)
+        candidates = sorted(entry for entry in path.iterdir() if table_suffix(entry.name) in _LABELLED_TABLES)
         if candidates:
             raise DataError("text_folder_of_tables", path=path, example=candidates[0])
     return Parts({"train": path})
