@@ -20,12 +20,12 @@ import tempfile
 import threading
 import zipfile
 import zlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Final, Protocol, cast
 
@@ -72,6 +72,14 @@ _LARGEST_EXACT: Final = 2**53
 _END: Final = "\0end\0"
 """A line after the last one that no table holds: if it is a row of its own, every quotation mark is closed."""
 
+_NAME_CHARACTERS: Final = 60
+"""Length above which a cell is no name of a column."""
+
+_DELIMITER_LINES: Final = 5
+"""First lines of a CSV that its delimiter is found by."""
+
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?%?")
+_SEPARATOR_LINE = re.compile(r"\ufeff?sep=(.)[\r\n]*")
 _ESCAPED = re.compile("[\udc80-\udcff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -207,14 +215,66 @@ def _sample(source: TableSource, num_rows: int = _SAMPLE_ROWS) -> tuple[tuple[st
         if table.suffix in _OBJECTS:
             objects = [cells for cells in records if isinstance(cells, dict)]
             return tuple(dict.fromkeys(name for cells in objects for name in cells)), objects
-        header = _header(records)
-        return tuple(header), [dict(zip(header, cells, strict=False)) for cells in records if isinstance(cells, list)]
+        rows = list(records)
+        layout = _Layout.of(rows)
+        cells_of_rows = (cells for cells in rows[layout.first_row :] if isinstance(cells, list))
+        return layout.names, [dict(zip(layout.names, cells, strict=False)) for cells in cells_of_rows]
 
 
-def _header(records: Iterator[Cells]) -> list[str]:
-    """Return the names of the columns: the first row that is not blank."""
-    rows = ([cell.strip() for cell in cells] for cells in records if isinstance(cells, list))
-    return next((cells for cells in rows if any(cells)), [])
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The columns of a CSV or TSV.
+
+    Args:
+        names: of the columns, each different from the others.
+        first_row: position of the first row of data.
+        titles: positions of rows above the names that are no data.
+    """
+
+    names: tuple[str, ...]
+    first_row: int
+    titles: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, rows: Sequence[Cells], wanted: Collection[str] = ()) -> _Layout:
+        """Find the row of names among the first rows; without one the columns are numbered.
+
+        Lines of one cell above rows with several are titles. The row is data, too, if a cell is a number, is long or
+        recurs below, unless it has one of the usual names or of the wanted ones.
+        """
+        filled = {
+            position: [cell.strip() for cell in cells]
+            for position, cells in enumerate(rows)
+            if isinstance(cells, list) and any(map(str.strip, cells))
+        }
+        if not filled:
+            return cls((), len(rows))
+        counts = {position: sum(map(bool, cells)) for position, cells in filled.items()}
+        is_wide = 2 * sum(count > 1 for count in counts.values()) > len(counts)
+        at = next((position for position, count in counts.items() if count > 1 or not is_wide), min(filled))
+        titles = tuple(position for position in filled if position < at)
+        first = filled[at]
+        known = {*wanted, *_TEXT_COLUMNS, *_LABEL_COLUMNS}
+        if not known & {name.lower() for name in first} | ({*wanted} & {*first}):
+            below = [cells for position, cells in filled.items() if position > at]
+            if any(_is_data(name, [cells[i] for cells in below if i < len(cells)]) for i, name in enumerate(first)):
+                return cls(tuple(f"column {number}" for number in range(1, len(first) + 1)), at, titles)
+        return cls(_numbered(first), at + 1, titles)
+
+
+def _is_data(cell: str, below: Sequence[str]) -> bool:
+    """Return whether the first cell of a column belongs to its data."""
+    return bool(cell) and (bool(_NUMBER.fullmatch(cell)) or len(cell) > _NAME_CHARACTERS or cell in below)
+
+
+def _numbered(names: Sequence[str]) -> tuple[str, ...]:
+    """Tell columns of one name apart by numbers: the second one gets (2)."""
+    seen: Counter[str] = Counter()
+    result = []
+    for name in names:
+        seen[name] += 1
+        result.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
+    return tuple(result)
 
 
 def read_rows(
@@ -263,16 +323,20 @@ def _by_column(table: _Table, wanted: Sequence[str]) -> Iterator[tuple[int, dict
     if table.suffix in _OBJECTS:
         yield from _objects_by_column(records, table.name, wanted)
         return
-    header = list(wanted)
+    header: Sequence[str] = list(wanted)
     if table.suffix != ".txt":
-        header = _header(cells for _, cells in islice(records, _SAMPLE_ROWS))
+        head = list(islice(records, _SAMPLE_ROWS))
+        layout = _Layout.of([cells for _, cells in head], wanted)
+        header = layout.names
         if not header:
             raise InputError("table_empty", name=table.name)
         for column in wanted:
             if column not in header:
                 raise _column_missing(table.name, column, header)
+        for position in layout.titles:
+            yield head[position][0], Message("errors.row_above_header")
+        records = chain(head[layout.first_row :], records)
     positions = {name: position for position, name in enumerate(header)}
-    positions |= {column: header.index(column) for column in wanted}  # the first of its name
     for number, cells in records:
         if not isinstance(cells, list):
             yield number, cells
@@ -677,8 +741,16 @@ def _csv_records(lines: Iterator[str | Message], wanted: Collection[str]) -> Rec
     if first is None:
         return
     feed.again.append(first)
-    delimiter = _delimiter("" if isinstance(first, Message) else first[:10_000], wanted)
-    number, reader = 1, csv.reader(feed, delimiter=delimiter)
+    number = 1
+    named = None if isinstance(first, Message) else _SEPARATOR_LINE.fullmatch(first)
+    if named:  # written by Excel and for it
+        delimiter, number = named[1], 2
+        feed.again.clear()
+    else:
+        feed.again.extend(line for line in islice(lines, _DELIMITER_LINES - 1))
+        sample = [line[:10_000] for line in feed.again if isinstance(line, str)]
+        delimiter = _delimiter(sample, wanted)
+    reader = csv.reader(feed, delimiter=delimiter)
     while True:
         problem = None
         try:
@@ -718,12 +790,16 @@ def _next_row(reader: Iterator[list[str]]) -> list[str] | None:
             csv.field_size_limit(before)
 
 
-def _delimiter(first: str, wanted: Collection[str]) -> str:
-    """Find what stands between the cells: what yields the wanted columns, or else the most cells."""
+def _delimiter(lines: Sequence[str], wanted: Collection[str]) -> str:
+    """Find what stands between the cells: what yields the wanted columns in a line, or else the most cells."""
     # spreadsheets write semicolons wherever the comma is the decimal sign
-    headers = {mark: [cell.strip() for cell in next(csv.reader([first], delimiter=mark), [])] for mark in _DELIMITERS}
-    by_name = [mark for mark in _DELIMITERS if wanted and set(wanted) <= set(headers[mark])]
-    return by_name[0] if by_name else max(_DELIMITERS, key=lambda mark: len(headers[mark]))
+    headers = {
+        mark: [[cell.strip() for cell in next(csv.reader([line], delimiter=mark), [])] for line in lines]
+        for mark in _DELIMITERS
+    }
+    by_name = [mark for mark in _DELIMITERS if wanted and any(set(wanted) <= set(cells) for cells in headers[mark])]
+    first = {mark: next((len(cells) for cells in rows if len(cells) > 1), 1) for mark, rows in headers.items()}
+    return by_name[0] if by_name else max(_DELIMITERS, key=first.__getitem__)
 
 
 # Encodings

@@ -534,6 +534,54 @@ def test_damaged_and_large_spreadsheets(tmp_path: Path, monkeypatch: pytest.Monk
     assert failure(PathSource(path)).code == "table_unpacks_too_large"
 
 
+QUOTED = "".join(f'"{text}",{label}\n' for text, label in ROWS)
+
+
+@pytest.mark.parametrize(
+    ("head", "problems"),
+    [
+        ("text,label\n", []),
+        ("\n\ntext,label\n", []),
+        ("Survey of 2024\n,\ntext,label\n", ["above_header"]),
+        ("Survey of 2024,\n\ntext,label\n", ["above_header"]),
+    ],
+)
+def test_lines_above_the_names_of_the_columns(tmp_path: Path, head: str, problems: list[str]) -> None:
+    source = write(tmp_path / "films.csv", head + QUOTED)
+    assert pairs(source) == ROWS
+    assert [outcome(row) for row in read(source, **COLUMNS) if row.problem] == [f"[{problem}]" for problem in problems]
+    assert tables.column_names(source) == ("text", "label")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_excels_line_with_the_delimiter(tmp_path: Path, end: str) -> None:
+    lines = ["sep=;", "text;label", *(f"{text};{label}" for text, label in ROWS)]
+    source = write(tmp_path / "films.csv", "\ufeff" + end.join(lines))
+    assert pairs(source) == ROWS
+    assert read(source, **COLUMNS)[0].line == 3
+
+
+@pytest.mark.parametrize("end", ["\n", "\r"])
+def test_without_names_the_columns_are_numbered(tmp_path: Path, end: str) -> None:
+    source = write(tmp_path / "films.csv", QUOTED.replace("\n", end))
+    assert tables.column_names(source) == ("column 1", "column 2")
+    assert tables.guess_text_column(source) == "column 1"
+    assert tables.label_columns(source, "column 1") == ("column 2",)
+    rows = read(source, text_column="column 1", label_column="column 2")
+    assert [(row.text, row.label) for row in rows] == ROWS
+
+
+def test_names_that_are_unusual_are_still_names(tmp_path: Path) -> None:
+    source = write(tmp_path / "films.csv", "remark,grade\n" + QUOTED)
+    assert tables.column_names(source) == ("remark", "grade")
+
+
+def test_two_columns_of_one_name_both_stay(tmp_path: Path) -> None:
+    source = write(tmp_path / "films.csv", "text,note,note\n" + "a,1,2\nb,3,4\n")
+    assert tables.column_names(source) == ("text", "note", "note (2)")
+    assert [row.others for row in read(source)] == [{"note": "1", "note (2)": "2"}, {"note": "3", "note (2)": "4"}]
+
+
 def test_a_txt_has_no_labels(tmp_path: Path) -> None:
     assert failure(write(tmp_path / "a.txt", "one\ntwo\n"), label_column="label").code == "table_without_labels"
 
