@@ -2,8 +2,9 @@
 
 The suffix names the format; `.gz` may follow it. The first line of a CSV or TSV names its columns. A CSV has commas,
 semicolons or tabs between its cells, which may stand in quotation marks; in a TSV a quotation mark is a character like
-any other. JSON Lines hold one object per line, a `.json` file does so too or is one list of objects, and in a TXT every
-line is a text. Of an XLSX the first sheet that is not empty is read.
+any other. JSON Lines hold one object per line, a `.json` file does so too or is one list of objects or an object of
+columns. In a TXT, or a file without a suffix, every line is a text, unless the lines have tabs, as in a TSV, or begin
+with the label, as for fastText. Of an XLSX the first sheet that is not empty is read.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from typing import IO, Any, Final, Protocol, cast
 
 from pyclassify.dataset import normalize_label
 from pyclassify.errors import InputError
-from pyclassify.formats import MAX_SHEET_BYTES, MAX_TABLE_BYTES, MAX_TEXT_CHARACTERS, table_suffix
+from pyclassify.formats import MAX_SHEET_BYTES, MAX_TABLE_BYTES, MAX_TEXT_CHARACTERS, suffix_of, table_suffix
 from pyclassify.locales import Message
 
 MAX_ROW_CHARACTERS: Final = 8_000_000
@@ -57,7 +58,8 @@ _LABEL_CHARACTERS: Final = 40
 _LABEL_ROWS: Final = 1000
 """What the values of a column have to be like for it to be taken for the labels, in its first rows."""
 
-_OBJECTS: Final = frozenset({".jsonl", ".ndjson", ".json"})
+_OBJECTS: Final = frozenset({".jsonl", ".ndjson", ".json", ".fasttext"})
+_FASTTEXT: Final = "__label__"
 _DELIMITERS: Final = (",", ";", "\t")
 _BLOCK: Final = 1_000_000
 _CHUNK: Final = 65_536
@@ -208,9 +210,9 @@ def _is_label_like(cells: Sequence[Any]) -> bool:
 
 def _sample(source: TableSource, num_rows: int = _SAMPLE_ROWS) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
     """Return the names of the columns and the first rows."""
-    if table_suffix(source.name) == ".txt":
-        return (), []
     with _open(source) as table:
+        if table.suffix == ".txt":
+            return (), []
         records = (cells for _, cells in islice(table.records(), num_rows))
         if table.suffix in _OBJECTS:
             objects = [cells for cells in records if isinstance(cells, dict)]
@@ -295,11 +297,11 @@ def read_rows(
     """
     if text_column == label_column:
         raise InputError("columns_equal", column=text_column)
-    if label_column is not None and table_suffix(source.name) == ".txt":
-        raise InputError("table_without_labels", name=source.name)
     wanted = [text_column] if label_column is None else [text_column, label_column]
     clean = cache(clean_label)  # one string is kept for each label, not one for each row
     with _open(source, encoding) as table:
+        if label_column is not None and table.suffix == ".txt":
+            raise InputError("table_without_labels", name=source.name)
         for number, cells in _by_column(table, wanted):
             row = Row(number, bytes_read=table.file.tell(), is_item=table.is_list)
             if isinstance(cells, Message):
@@ -420,7 +422,7 @@ Records = Iterator[tuple[int, Cells]]
 @contextmanager
 def _open(source: TableSource, encoding: str | None = None) -> Iterator[_Table]:
     """Open a table and find out its encoding, its line ends and whether it is a JSON list."""
-    suffix = table_suffix(source.name)
+    suffix = table_suffix(source.name) if suffix_of(source.name) else ".txt"
     if not suffix:
         raise InputError("not_a_table", name=source.name)
     try:
@@ -439,13 +441,42 @@ def _open(source: TableSource, encoding: str | None = None) -> Iterator[_Table]:
             # damaged bytes stay as marks where the encoding has such; a wide one that was detected has a replacement
             errors = "replace" if encoding is None and codec in ("utf-16", "utf-32") else "surrogateescape"
             with io.TextIOWrapper(file, codec, errors=errors, newline=newline) as text:
+                if suffix == ".txt":
+                    suffix = _format_of_text(head)
                 is_list = suffix == ".json" and head.startswith("[")
-                yield _Table(source.name, suffix, file, text, newline, is_list, counts_damage=encoding is not None)
+                table = _Table(source.name, suffix, file, text, newline, is_list, counts_damage=encoding is not None)
+                if suffix == ".json" and head.startswith("{"):
+                    table.columns = _json_columns(text)
+                    text.seek(0)
+                yield table
     except UnicodeError as error:
         with _content(source) as file:
             raise encoding_error(source.name, encoding or "utf-8", _first_beyond_ascii(file)) from error
     except READ_ERRORS as error:
         raise unreadable(source.name, error) from error
+
+
+def _format_of_text(head: str) -> str:
+    """Return the suffix of what a text file holds: a TSV, lines of fastText, or a text per line."""
+    lines = [line for line in head.splitlines()[:_SAMPLE_ROWS] if line.strip()]
+    if lines and all(line.startswith(_FASTTEXT) for line in lines):
+        return ".fasttext"
+    counts = {line.count("\t") for line in lines[: max(1, len(lines) - 1)]}  # the last one may be cut
+    return ".tsv" if len(lines) > 1 and len(counts) == 1 and counts != {0} else ".txt"
+
+
+def _json_columns(text: IO[str]) -> list[dict[str, Any]] | None:
+    """Return the rows of a JSON object with a list or an object of cells per column, as pandas writes; None if not."""
+    try:
+        content = json.loads(text.read(MAX_SHEET_BYTES))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict) or not content:
+        return None
+    columns = {name: [*cells.values()] if isinstance(cells, dict) else cells for name, cells in content.items()}
+    if not all(isinstance(cells, list) for cells in columns.values()) or len(set(map(len, columns.values()))) > 1:
+        return None
+    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
 
 
 @contextmanager
@@ -534,6 +565,8 @@ class _Table:
         newline: a line feed if nothing else ends a line; empty if carriage returns do so too.
         is_list: whether it is a JSON list.
         counts_damage: whether to count the lines that are not in the expected encoding.
+        is_empty: whether no row was read yet.
+        columns: the rows of a JSON object of columns.
     """
 
     name: str
@@ -544,6 +577,7 @@ class _Table:
     is_list: bool
     counts_damage: bool
     is_empty: bool = True
+    columns: list[dict[str, Any]] | None = None
     _lines: int = 0
     _damaged: int = 0
 
@@ -553,7 +587,9 @@ class _Table:
         Args:
             wanted: columns by which the delimiter of a CSV is found.
         """
-        if self.is_list:
+        if self.columns is not None:
+            records = enumerate(self.columns, 1)
+        elif self.is_list:
             records = self._items()
         elif self.suffix == ".csv":
             records = _csv_records(self.lines(), wanted)
@@ -571,6 +607,8 @@ class _Table:
                 line = line.rstrip("\r\n")
                 if self.suffix == ".tsv":
                     yield number, line.split("\t")
+                elif self.suffix == ".fasttext":
+                    yield number, _parse_fasttext(line)
                 else:
                     yield number, [line] if self.suffix == ".txt" else _parse_object(line)
 
@@ -603,6 +641,13 @@ class _Table:
         """Check that no more than stray lines are damaged. Raises UnicodeError."""
         if is_other_encoding(self._damaged, self._lines):
             raise UnicodeError(f"{self._damaged} lines are in another encoding")
+
+
+def _parse_fasttext(line: str) -> Cells:
+    words = line.split()
+    labels = [word.removeprefix(_FASTTEXT) for word in words if word.startswith(_FASTTEXT)]
+    text = " ".join(word for word in words if not word.startswith(_FASTTEXT))
+    return {"text": text, "label": "|".join(labels)}
 
 
 def _parse_object(line: str) -> Cells:

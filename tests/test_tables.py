@@ -534,6 +534,34 @@ def test_damaged_and_large_spreadsheets(tmp_path: Path, monkeypatch: pytest.Monk
     assert failure(PathSource(path)).code == "table_unpacks_too_large"
 
 
+@pytest.mark.parametrize("name", ["films.txt", "films"])
+def test_a_text_file_may_hold_a_table(tmp_path: Path, name: str) -> None:
+    lines = [f"{number}\t{text}\t{label}" for number, (text, label) in enumerate(ROWS)]
+    source = write(tmp_path / name, "\n".join(["id\tdocument\tlabel", *lines]))
+    assert pairs(source, text_column="document") == ROWS
+    assert tables.guess_text_column(source) == "document"
+    source = write(tmp_path / name, "\n".join(f"{label}\t{text}" for text, label in ROWS))
+    assert tables.column_names(source) == ("column 1", "column 2")
+    assert pairs(source, text_column="column 2", label_column="column 1") == ROWS
+
+
+def test_lines_of_fasttext(tmp_path: Path) -> None:
+    source = write(tmp_path / "films.txt", "".join(f"__label__{label} {text}\n" for text, label in ROWS))
+    assert pairs(source) == ROWS
+    assert tables.guess_text_column(source) == "text"
+    (row,) = read(write(tmp_path / "two.txt", "__label__a __label__b one two\n"), label_column="label")
+    assert (row.text, row.label) == ("one two", "a|b")
+
+
+@pytest.mark.parametrize("is_list", [True, False])
+def test_json_of_columns(tmp_path: Path, is_list: bool) -> None:
+    columns = {name: [row[i] for row in ROWS] for i, name in enumerate(("text", "label"))}
+    content = columns if is_list else {name: dict(enumerate(cells)) for name, cells in columns.items()}
+    source = write(tmp_path / "films.json", json.dumps(content, indent=1))
+    assert pairs(source) == ROWS
+    assert tables.column_names(source) == ("text", "label")
+
+
 QUOTED = "".join(f'"{text}",{label}\n' for text, label in ROWS)
 
 
