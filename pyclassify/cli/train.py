@@ -156,7 +156,7 @@ def _add_image_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="a folder with train/LABEL/ and test/LABEL/ (and optionally val/LABEL/), or with one folder per label,"
-        " from which a part is kept for testing",
+        " from which a part is kept for testing; or a zip or tar of it",
     )
     source.add_argument(
         "--dataset", choices=IMAGE_DATASETS, metavar="NAME", help=f"data set to download: {', '.join(IMAGE_DATASETS)}"
@@ -205,7 +205,8 @@ def _add_text_options(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         metavar="PATH",
-        help="a folder with train/LABEL/*.txt and test/LABEL/*.txt, or a .csv, .tsv, .json or .jsonl file",
+        help="a folder with train/LABEL/*.txt and test/LABEL/*.txt, or a .xlsx, .csv, .tsv, .json, .jsonl or .txt file,"
+        " or a zip or tar of it",
     )
     source.add_argument(
         "--dataset", choices=TEXT_DATASETS, metavar="NAME", help=f"data set to download: {', '.join(TEXT_DATASETS)}"

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pyclassify import tables
+from pyclassify import archives, tables
 from pyclassify.dataset import (
     SPLITS,
     Examples,
@@ -91,7 +91,8 @@ def read_dataset(config: TextConfig, *, on_step: OnStep | None = None) -> tuple[
         DataError: nothing can be learned from the data, or they cannot be read.
     """
     path = config.data if config.data is not None else datasets.download(str(config.dataset), DOWNLOADS)
-    parts = _locate_splits(path, config.test)
+    path = archives.unpack(path)
+    parts = _locate_splits(path, config.test and archives.unpack(config.test))
     places = dict(parts.folders)
     sources: dict[str, _Source] = {}
     for name, place in parts.folders.items():
