@@ -588,7 +588,7 @@ class _Table:
             wanted: columns by which the delimiter of a CSV is found.
         """
         if self.columns is not None:
-            records = enumerate(self.columns, 1)
+            records: Records = enumerate(self.columns, 1)
         elif self.is_list:
             records = self._items()
         elif self.suffix == ".csv":
