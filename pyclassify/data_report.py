@@ -29,6 +29,9 @@ CLEAR_SHARE: Final = 0.9
 
 _MAX_LABELS: Final = 5
 
+_MISSING: Final = frozenset({"nan", "none", "null", "na", "n/a", "#n/a", "<na>", "-", "?"})
+"""Labels that stand for a missing value, in small letters."""
+
 _BANDS: Final = ((10, "handful"), (100, "tens"), (1_000, "hundreds"), (10_000, "thousands"))
 """Upper limits of the number of examples, and names of the bands below them, for `expectation`."""
 
@@ -74,6 +77,8 @@ def inspect(
         _repetition(neighbours, pairs),
         _few_examples(splits),
         _imbalance(splits),
+        _labels_alike(splits),
+        _missing_labels(splits),
         _unreadable(splits),
         _hidden(junk),
     )
@@ -172,6 +177,23 @@ def _imbalance(splits: Splits[Any]) -> _NamedFinding:
         fields={"common": common, "common_count": counts[common], "rare": rare, "rare_count": counts[rare]},
     )
     return finding, (common, rare)
+
+
+def _labels_alike(splits: Splits[Any]) -> _NamedFinding:
+    """Find labels that differ in capitals alone."""
+    forms: dict[str, list[str]] = {}
+    for label in splits.labels:
+        forms.setdefault(label.casefold(), []).append(label)
+    alike = [", ".join(labels) for labels in forms.values() if len(labels) > 1]
+    return Finding(code="labels_alike", count=len(alike), fields={"labels": "; ".join(alike[:_MAX_LABELS])}), ()
+
+
+def _missing_labels(splits: Splits[Any]) -> _NamedFinding:
+    """Find labels that programs write where a value is missing."""
+    missing = [label for label in splits.labels if label.casefold() in _MISSING]
+    count = sum(label_counts(part, splits.labels)[label] for part in splits.parts.values() for label in missing)
+    option = " ".join(f"'{label}'" for label in missing)
+    return Finding(code="missing_labels", count=count, fields={"labels": ", ".join(missing), "option": option}), ()
 
 
 def _unreadable(splits: Splits[Any]) -> _NamedFinding:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+import math
+import os
+import re
+import unicodedata
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -26,8 +30,19 @@ FOLDS = 5
 MIN_HALVED = 200
 """Minimum size of a validation split that is halved: one half to choose by, the other to calibrate on."""
 
-_FOLDERS = {"train": "train", "val": "validation", "test": "test"}
-_OTHER_NAMES = {"training": "train", "testing": "test", "valid": "val", "validation": "val"}
+_PART_NAMES = {
+    "train": ("train", "training", "trn", "learn", "fit"),
+    "validation": ("val", "valid", "validation", "validate", "dev", "development", "eval", "evaluation"),
+    "test": ("test", "testing", "tst", "holdout"),
+}
+_SPLIT_OF = {name: split for split, names in _PART_NAMES.items() for name in names}
+_FILLERS = frozenset({"", "set", "data", "dataset", "split", "part", "images", "pictures", "photos", "texts", "files"})
+"""Words that say nothing about which split a folder or row belongs to."""
+
+_LISTED = 5
+
+_DECIMAL_ZEROS = re.compile(r"\.0+$")
+"""Added where whole numbers went through a column with missing values, as in pandas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +104,7 @@ class Splits(Generic[Item]):
         skipped: what was left out.
         seed: of the splits that were made here.
         derived: which of "validation" and "test" were split off here; the others came with the data and stay as is.
+        notes: how the source was understood, where that is not obvious.
     """
 
     name: str
@@ -99,6 +115,7 @@ class Splits(Generic[Item]):
     skipped: tuple[Skipped, ...] = ()
     seed: int = 0
     derived: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
 
     @property
     def parts(self) -> dict[str, Examples[Item]]:
@@ -273,22 +290,133 @@ def visible_folders(path: Path) -> list[Path]:
         raise DataError("folder_unreadable", path=path, reason=error.strerror or str(error)) from error
 
 
-def split_folders(path: Path) -> dict[str, Path]:
-    """Return the split folders of a data set by the name of the split; empty without `train/`.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Folders of a data set that is split.
+
+    Args:
+        folders: by "train", "validation" and "test"; empty for a data set that is not split.
+        skipped: folders beside them that belong to no split.
+        notes: which folder is read as which split, where its name is not the usual one.
+    """
+
+    folders: dict[str, Path] = field(default_factory=dict)
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[Message, ...] = ()
+
+
+def split_named(name: str) -> str:
+    """Return the split that a name stands for, such as "validation" for "dev_set"; empty if it stands for none."""
+    words = [word.removesuffix("set") for word in re.split(r"[^a-z]+", name.lower())]
+    meant = [word for word in words if word not in _FILLERS]
+    return _SPLIT_OF.get(meant[0], "") if len(meant) == 1 else ""
+
+
+def find_parts(path: Path) -> Parts:
+    """Find the folders of the splits: they are named like splits and hold the folders of the labels.
+
+    A folder that is named like a split but holds no folders, such as the label `Train` beside `Bus`, is none. Where
+    `train/` exists, a `test/` without label folders is skipped.
 
     Raises:
-        DataError: the folder cannot be read, or holds splits under other names, which would be taken for labels.
+        DataError: the folder cannot be read, two folders are named like the same split, or folders hold the same
+            labels, so that they must be splits, but it is unknown which.
     """
-    folders = {folder.name: folder for folder in visible_folders(path)}
-    meant = {name: _OTHER_NAMES.get(name.lower(), name.lower() if name.lower() in _FOLDERS else "") for name in folders}
-    renames = [f"{name} -> {split}" for name, split in meant.items() if split not in ("", name)]
-    # `Train` beside `Bus` and `Car` is a label; beside `train`, or with nothing but `Test`, it is not
-    known = {*_FOLDERS, *_OTHER_NAMES.values()}
-    if renames and ("train" in meant or {"train"} < set(meant.values()) <= known):
-        raise DataError("split_folders_misnamed", path=path, renames=renames)
-    if "train" not in folders:
-        return {}
-    return {split: folders[name] for name, split in _FOLDERS.items() if name in folders}
+    folders = visible_folders(path)
+    inner = {folder: visible_folders(folder) for folder in folders}
+    named: dict[str, list[Path]] = {}
+    for folder in folders:
+        split_name = split_named(folder.name)
+        if split_name and (inner[folder] or split_name != "train"):
+            named.setdefault(split_name, []).append(folder)
+    others = [folder for folder in folders if not split_named(folder.name)]
+    # `Train` beside `Bus` and `Car` is a label even if it holds folders
+    if not any(inner[folder] for folder in named.get("train", ())) or (
+        named["train"][0].name != "train" and len(named) == 1 and others
+    ):
+        _check_not_parts(path, inner)
+        return Parts()
+    for split_name, candidates in named.items():
+        if len(candidates) > 1:
+            names = [folder.name for folder in candidates]
+            raise DataError("parts_of_one_split", path=path, folders=names, split=split_name)
+    parts = {name: named[name][0] for name in SPLITS if name in named and inner[named[name][0]]}
+    skipped = [Skipped(f"{folder.name}/", Message("notes.beside_splits", _count(folder))) for folder in others]
+    for (folder,) in named.values():
+        if not inner[folder]:
+            skipped.append(Skipped(f"{folder.name}/", Message("notes.split_without_labels", _count(folder))))
+    notes = [
+        Message("notes.read_as_split", {"folder": folder.name, "split": Message(f"splits.{name}")})
+        for name, folder in parts.items()
+        if folder.name != _PART_NAMES[name][0]
+    ]
+    return Parts(parts, tuple(skipped), tuple(notes))
+
+
+def derived_notes(parts: Parts, derived: Sequence[str], test_fraction: float) -> list[Message]:
+    """Return a note if the data is split into folders but has no test data, which many would not expect."""
+    if len(parts.folders) < 2 or "test" not in derived:
+        return []
+    split_name = Message("splits.test")
+    return [Message("notes.split_derived", {"split": split_name, "percent": f"{test_fraction:.0%}"})]
+
+
+def _check_not_parts(path: Path, inner: dict[Path, list[Path]]) -> None:
+    """Raise DataError if several folders hold the same folders: these are the labels, and the outer ones are splits."""
+    names = [{normalize_label(folder.name) for folder in folders} for folders in inner.values()]
+    if len(names) > 1 and len(names[0]) > 1 and all(other == names[0] for other in names):
+        raise DataError("parts_unnamed", path=path, folders=[folder.name for folder in inner][:_LISTED])
+
+
+def _count(folder: Path) -> dict[str, int]:
+    return {"count": sum(len(without_junk(files)) for _, _, files in os.walk(folder))}
+
+
+def normalize_label(label: str) -> str:
+    """Return a label in Unicode's composed form with its white space collapsed, so that what looks equal is equal."""
+    return " ".join(unicodedata.normalize("NFC", label).split())
+
+
+def sorted_labels(labels: Iterable[str]) -> tuple[str, ...]:
+    """Sort labels: by value if all of them are numbers, otherwise by their characters."""
+    names = sorted(labels)
+    values = [number_of(name) for name in names]
+    if any(value is None for value in values):
+        return tuple(names)
+    return tuple(sorted(names, key=float))
+
+
+def join_labels(counts: Mapping[str, int], *, ignore_case: bool = False) -> dict[str, str]:
+    """Return for each label the one that it is read as: different forms of one number are one label.
+
+    >>> join_labels({"0": 9, "1": 5, "1.0": 2})
+    {'0': '0', '1': '1', '1.0': '1'}
+
+    Args:
+        counts: examples of each label, after `normalize_label`.
+        ignore_case: whether labels that differ in capitals alone are one, too; the most frequent form stays.
+    """
+    if counts and all(number_of(label) is not None for label in counts):
+        short = {label: _DECIMAL_ZEROS.sub("", label) for label in counts}
+        forms: dict[float, str] = {}
+        for label in sorted(short.values(), key=lambda label: (len(label), label)):
+            forms.setdefault(float(label), label)
+        return {label: forms[float(label)] for label in counts}
+    if not ignore_case:
+        return {label: label for label in counts}
+    frequent: dict[str, str] = {}
+    for label in sorted(counts, key=lambda label: (-counts[label], label)):
+        frequent.setdefault(label.casefold(), label)
+    return {label: frequent[label.casefold()] for label in counts}
+
+
+def number_of(label: str) -> float | None:
+    """Return the finite number that a label is; None if it is none."""
+    try:
+        value = float(label)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def label_counts(examples: Examples[Item], labels: Sequence[str]) -> dict[str, int]:

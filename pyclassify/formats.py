@@ -17,19 +17,26 @@ PICTURE_FORMATS: Final[dict[str, tuple[str, ...]]] = {
     "WEBP": (".webp",),
     "TIFF": (".tif", ".tiff"),
     "PPM": (".ppm", ".pgm"),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif"),
 }
 """Pillow's formats that may be decoded, with their suffixes. Pillow knows more, and each is one more way to attack."""
 
 PICTURE_SUFFIXES: Final = tuple(suffix for suffixes in PICTURE_FORMATS.values() for suffix in suffixes)
-TABLE_SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
+TABLE_SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt", ".xlsx")
+"""Suffixes of tables; each but the last may be followed by `.gz`."""
+
 ARCHIVE_SUFFIXES: Final = (".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
-SPREADSHEET_SUFFIXES: Final = (".xlsx", ".xls", ".ods")
+SPREADSHEET_SUFFIXES: Final = (".xls", ".ods")
 
 MAX_PICTURE_BYTES: Final = 20_000_000
 MAX_PIXELS: Final = 100_000_000
 """A larger picture is refused before it is decoded: decoded, it takes at least 3 bytes per pixel."""
 
 MAX_TABLE_BYTES: Final = 1_000_000_000
+MAX_SHEET_BYTES: Final = 200_000_000
+"""Limit of a spreadsheet's content once it is unpacked."""
+
 MAX_TEXT_CHARACTERS: Final = 1_000_000
 """A longer text is refused before any work is done on it."""
 
@@ -39,7 +46,8 @@ _SIGNATURES: Final = (
     *(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),  # TIFF and BigTIFF
     *(b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"),
 )
-_PHONE_SUFFIXES: Final = frozenset({".heic", ".heif", ".avif"})
+_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"})
+"""What a HEIC or AVIF says of itself; films use the same container with other brands."""
 
 
 def is_junk(name: str) -> bool:
@@ -72,6 +80,13 @@ def suffix_of(name: str) -> str:
     return PurePosixPath(name).suffix.lower()
 
 
+def table_suffix(name: str) -> str:
+    """Return the suffix that tells the format of a table, such as `.csv` of `a.csv.gz`; empty for other files."""
+    suffix = suffix_of(name.removesuffix(name[-3:]) if name.lower().endswith(".gz") else name)
+    is_packed_twice = suffix == ".xlsx" and name.lower().endswith(".gz")
+    return suffix if suffix in TABLE_SUFFIXES and not is_packed_twice else ""
+
+
 def check_picture_file(path: Path) -> None:
     """Check size, suffix and signature of a file before anything decodes it.
 
@@ -83,11 +98,29 @@ def check_picture_file(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(16)
     suffix = suffix_of(path.name)
-    if head[4:8] == b"ftyp" or suffix in _PHONE_SUFFIXES:  # the container of HEIC, AVIF and of films
-        raise InputError("picture_is_heic")
     if (suffix and suffix not in PICTURE_SUFFIXES) or not _has_signature(head):
         raise InputError("picture_format_unknown")
 
 
+def is_picture(path: Path) -> bool:
+    """Return whether a file is a picture by its suffix, or by its first bytes if it has none."""
+    if suffix := suffix_of(path.name):
+        return suffix in PICTURE_SUFFIXES
+    try:
+        with path.open("rb") as file:
+            return _has_signature(file.read(16))
+    except OSError:
+        return False
+
+
+def register_heif() -> None:
+    """Teach Pillow to read HEIC, the format of iPhones."""
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener(thumbnails=False)
+
+
 def _has_signature(head: bytes) -> bool:
+    if head[4:8] == b"ftyp":
+        return head[8:12] in _BRANDS
     return head.startswith(_SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")

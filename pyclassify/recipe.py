@@ -321,6 +321,8 @@ def _read(
     """
     on_step = partial(_tell_step, tell)
     corpus = kind.read(config, inspect_only=inspect_only, on_step=on_step, load_start=checkpoint.load)
+    for note in corpus.splits.notes:
+        tell(Notice(text=note))
     for skipped in corpus.splits.skipped:
         tell(skipped)
     check_label_names(config.label_names, corpus.splits.labels)

@@ -1,33 +1,38 @@
-"""The reader of CSV, TSV, JSON, JSON Lines and TXT: one row in memory at a time, the same for training, page and API.
+"""The reader of CSV, TSV, JSON, JSON Lines, TXT and XLSX: the same for training, page and API, a row at a time.
 
-The suffix names the format. The first line of a CSV or TSV names its columns. A CSV has commas, semicolons or tabs
-between its cells, which may stand in quotation marks; in a TSV a quotation mark is a character like any other. JSON
-Lines hold one object per line, a `.json` file does so too or is one list of objects, and in a TXT every line is a text.
+The suffix names the format; `.gz` may follow it. The first line of a CSV or TSV names its columns. A CSV has commas,
+semicolons or tabs between its cells, which may stand in quotation marks; in a TSV a quotation mark is a character like
+any other. JSON Lines hold one object per line, a `.json` file does so too or is one list of objects or an object of
+columns. In a TXT, or a file without a suffix, every line is a text, unless the lines have tabs, as in a TSV, or begin
+with the label, as for fastText. Of an XLSX the first sheet that is not empty is read.
 """
 
 from __future__ import annotations
 
 import codecs
 import csv
+import gzip
 import io
 import json
 import lzma
 import re
 import struct
+import tempfile
 import threading
 import zipfile
 import zlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any, Final, Protocol
+from typing import IO, Any, Final, Protocol, cast
 
+from pyclassify.dataset import normalize_label
 from pyclassify.errors import InputError
-from pyclassify.formats import MAX_TEXT_CHARACTERS, TABLE_SUFFIXES, suffix_of
+from pyclassify.formats import MAX_SHEET_BYTES, MAX_TABLE_BYTES, MAX_TEXT_CHARACTERS, suffix_of, table_suffix
 from pyclassify.locales import Message
 
 MAX_ROW_CHARACTERS: Final = 8_000_000
@@ -44,11 +49,24 @@ _TEXT_COLUMNS: Final = (
     *("text", "texts", "document", "sentence", "review", "message", "comment", "content", "body", "tweet"),
     *("텍스트", "본문", "내용", "문장", "리뷰", "후기", "댓글", "메시지"),
 )
-_OBJECTS: Final = frozenset({".jsonl", ".ndjson", ".json"})
+_LABEL_COLUMNS: Final = (
+    *("label", "labels", "category", "class", "target", "sentiment", "intent", "topic", "tag"),
+    *("라벨", "레이블", "분류", "범주", "감정"),
+)
+_MAX_LABELS: Final = 50
+_LABEL_CHARACTERS: Final = 40
+_LABEL_ROWS: Final = 1000
+"""What the values of a column have to be like for it to be taken for the labels, in its first rows."""
+
+_OBJECTS: Final = frozenset({".jsonl", ".ndjson", ".json", ".fasttext"})
+_FASTTEXT: Final = "__label__"
 _DELIMITERS: Final = (",", ";", "\t")
 _BLOCK: Final = 1_000_000
 _CHUNK: Final = 65_536
 _SAMPLE_ROWS: Final = 50
+_SPOOLED: Final = 10_000_000
+"""Unpacked content beyond this many bytes is kept on disk."""
+
 _LISTED_COLUMNS: Final = 20
 _LARGEST_EXACT: Final = 2**53
 """Above it, programs that read all numbers as floating point change a whole number."""
@@ -56,6 +74,14 @@ _LARGEST_EXACT: Final = 2**53
 _END: Final = "\0end\0"
 """A line after the last one that no table holds: if it is a row of its own, every quotation mark is closed."""
 
+_NAME_CHARACTERS: Final = 60
+"""Length above which a cell is no name of a column."""
+
+_DELIMITER_LINES: Final = 5
+"""First lines of a CSV that its delimiter is found by."""
+
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?%?")
+_SEPARATOR_LINE = re.compile(r"\ufeff?sep=(.)[\r\n]*")
 _ESCAPED = re.compile("[\udc80-\udcff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -159,23 +185,98 @@ def guess_text_column(source: TableSource) -> str:
     return max(names, key=lambda name: sum(len(row.get(name, "")) for row in texts))
 
 
-def _sample(source: TableSource) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+def label_columns(source: TableSource, text_column: str) -> tuple[str, ...]:
+    """Return the columns that may hold the labels: by a usual name one of them, or else all with few, short values.
+
+    Args:
+        source: the table.
+        text_column: column of the texts.
+
+    Raises:
+        InputError: the file cannot be read as a table.
+    """
+    names, rows = _sample(source, num_rows=_LABEL_ROWS)
+    others = [name for name in dict.fromkeys(names) if name.strip() and name != text_column]
+    by_name = [name for usual in _LABEL_COLUMNS for name in others if name.strip().lower() == usual]
+    return tuple(by_name[:1] or [name for name in others if _is_label_like([row.get(name) for row in rows])])
+
+
+def _is_label_like(cells: Sequence[Any]) -> bool:
+    """Return whether the cells of a column are few different short values that recur."""
+    values = [str(cell).strip() for cell in cells if isinstance(cell, str | int | float) and str(cell).strip()]
+    different = set(values)
+    return 1 < len(different) <= min(_MAX_LABELS, len(values) // 3) and max(map(len, different)) <= _LABEL_CHARACTERS
+
+
+def _sample(source: TableSource, num_rows: int = _SAMPLE_ROWS) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
     """Return the names of the columns and the first rows."""
-    if suffix_of(source.name) == ".txt":
-        return (), []
     with _open(source) as table:
-        records = (cells for _, cells in islice(table.records(), _SAMPLE_ROWS))
+        if table.suffix == ".txt":
+            return (), []
+        records = (cells for _, cells in islice(table.records(), num_rows))
         if table.suffix in _OBJECTS:
             objects = [cells for cells in records if isinstance(cells, dict)]
             return tuple(dict.fromkeys(name for cells in objects for name in cells)), objects
-        header = _header(records)
-        return tuple(header), [dict(zip(header, cells, strict=False)) for cells in records if isinstance(cells, list)]
+        rows = list(records)
+        layout = _Layout.of(rows)
+        cells_of_rows = (cells for cells in rows[layout.first_row :] if isinstance(cells, list))
+        return layout.names, [dict(zip(layout.names, cells, strict=False)) for cells in cells_of_rows]
 
 
-def _header(records: Iterator[Cells]) -> list[str]:
-    """Return the names of the columns: the first row that is not blank."""
-    rows = ([cell.strip() for cell in cells] for cells in records if isinstance(cells, list))
-    return next((cells for cells in rows if any(cells)), [])
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The columns of a CSV or TSV.
+
+    Args:
+        names: of the columns, each different from the others.
+        first_row: position of the first row of data.
+        titles: positions of rows above the names that are no data.
+    """
+
+    names: tuple[str, ...]
+    first_row: int
+    titles: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, rows: Sequence[Cells], wanted: Collection[str] = ()) -> _Layout:
+        """Find the row of names among the first rows; without one the columns are numbered.
+
+        Lines of one cell above rows with several are titles. The row is data, too, if a cell is a number, is long or
+        recurs below, unless it has one of the usual names or of the wanted ones.
+        """
+        filled = {
+            position: [cell.strip() for cell in cells]
+            for position, cells in enumerate(rows)
+            if isinstance(cells, list) and any(map(str.strip, cells))
+        }
+        if not filled:
+            return cls((), len(rows))
+        counts = {position: sum(map(bool, cells)) for position, cells in filled.items()}
+        is_wide = 2 * sum(count > 1 for count in counts.values()) > len(counts)
+        at = next((position for position, count in counts.items() if count > 1 or not is_wide), min(filled))
+        titles = tuple(position for position in filled if position < at)
+        first = filled[at]
+        known = {*wanted, *_TEXT_COLUMNS, *_LABEL_COLUMNS}
+        if not known & {name.lower() for name in first} | ({*wanted} & {*first}):
+            below = [cells for position, cells in filled.items() if position > at]
+            if any(_is_data(name, [cells[i] for cells in below if i < len(cells)]) for i, name in enumerate(first)):
+                return cls(tuple(f"column {number}" for number in range(1, len(first) + 1)), at, titles)
+        return cls(_numbered(first), at + 1, titles)
+
+
+def _is_data(cell: str, below: Sequence[str]) -> bool:
+    """Return whether the first cell of a column belongs to its data."""
+    return bool(cell) and (bool(_NUMBER.fullmatch(cell)) or len(cell) > _NAME_CHARACTERS or cell in below)
+
+
+def _numbered(names: Sequence[str]) -> tuple[str, ...]:
+    """Tell columns of one name apart by numbers: the second one gets (2)."""
+    seen: Counter[str] = Counter()
+    result = []
+    for name in names:
+        seen[name] += 1
+        result.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
+    return tuple(result)
 
 
 def read_rows(
@@ -196,11 +297,11 @@ def read_rows(
     """
     if text_column == label_column:
         raise InputError("columns_equal", column=text_column)
-    if label_column is not None and suffix_of(source.name) == ".txt":
-        raise InputError("table_without_labels", name=source.name)
     wanted = [text_column] if label_column is None else [text_column, label_column]
     clean = cache(clean_label)  # one string is kept for each label, not one for each row
     with _open(source, encoding) as table:
+        if label_column is not None and table.suffix == ".txt":
+            raise InputError("table_without_labels", name=source.name)
         for number, cells in _by_column(table, wanted):
             row = Row(number, bytes_read=table.file.tell(), is_item=table.is_list)
             if isinstance(cells, Message):
@@ -224,16 +325,20 @@ def _by_column(table: _Table, wanted: Sequence[str]) -> Iterator[tuple[int, dict
     if table.suffix in _OBJECTS:
         yield from _objects_by_column(records, table.name, wanted)
         return
-    header = list(wanted)
+    header: Sequence[str] = list(wanted)
     if table.suffix != ".txt":
-        header = _header(cells for _, cells in islice(records, _SAMPLE_ROWS))
+        head = list(islice(records, _SAMPLE_ROWS))
+        layout = _Layout.of([cells for _, cells in head], wanted)
+        header = layout.names
         if not header:
             raise InputError("table_empty", name=table.name)
         for column in wanted:
             if column not in header:
                 raise _column_missing(table.name, column, header)
+        for position in layout.titles:
+            yield head[position][0], Message("errors.row_above_header")
+        records = chain(head[layout.first_row :], records)
     positions = {name: position for position, name in enumerate(header)}
-    positions |= {column: header.index(column) for column in wanted}  # the first of its name
     for number, cells in records:
         if not isinstance(cells, list):
             yield number, cells
@@ -286,8 +391,8 @@ def text_problem(text: str) -> Message | None:
 
 
 def clean_label(label: str) -> str | Message:
-    """Return a label with its white space collapsed, or why it cannot be used."""
-    label = " ".join(label.split())
+    """Return a label as `normalize_label` writes it, or why it cannot be used."""
+    label = normalize_label(label)
     if not label:
         return Message("errors.row_label_empty")
     if is_damaged(label):
@@ -317,11 +422,13 @@ Records = Iterator[tuple[int, Cells]]
 @contextmanager
 def _open(source: TableSource, encoding: str | None = None) -> Iterator[_Table]:
     """Open a table and find out its encoding, its line ends and whether it is a JSON list."""
-    suffix = suffix_of(source.name)
-    if suffix not in TABLE_SUFFIXES:
+    suffix = table_suffix(source.name) if suffix_of(source.name) else ".txt"
+    if not suffix:
         raise InputError("not_a_table", name=source.name)
     try:
-        with source.open() as file:
+        with _content(source) as file:
+            if suffix == ".xlsx":
+                suffix, encoding = ".csv", "utf-8"
             first = file.read(_BLOCK)
             if is_binary(first, encoding or "utf-8"):
                 raise InputError("table_is_binary", name=source.name)
@@ -334,13 +441,111 @@ def _open(source: TableSource, encoding: str | None = None) -> Iterator[_Table]:
             # damaged bytes stay as marks where the encoding has such; a wide one that was detected has a replacement
             errors = "replace" if encoding is None and codec in ("utf-16", "utf-32") else "surrogateescape"
             with io.TextIOWrapper(file, codec, errors=errors, newline=newline) as text:
+                if suffix == ".txt":
+                    suffix = _format_of_text(head)
                 is_list = suffix == ".json" and head.startswith("[")
-                yield _Table(source.name, suffix, file, text, newline, is_list, counts_damage=encoding is not None)
+                table = _Table(source.name, suffix, file, text, newline, is_list, counts_damage=encoding is not None)
+                if suffix == ".json" and head.startswith("{"):
+                    table.columns = _json_columns(text)
+                    text.seek(0)
+                yield table
     except UnicodeError as error:
-        with source.open() as file:
+        with _content(source) as file:
             raise encoding_error(source.name, encoding or "utf-8", _first_beyond_ascii(file)) from error
     except READ_ERRORS as error:
         raise unreadable(source.name, error) from error
+
+
+def _format_of_text(head: str) -> str:
+    """Return the suffix of what a text file holds: a TSV, lines of fastText, or a text per line."""
+    lines = [line for line in head.splitlines()[:_SAMPLE_ROWS] if line.strip()]
+    if lines and all(line.startswith(_FASTTEXT) for line in lines):
+        return ".fasttext"
+    counts = {line.count("\t") for line in lines[: max(1, len(lines) - 1)]}  # the last one may be cut
+    return ".tsv" if len(lines) > 1 and len(counts) == 1 and counts != {0} else ".txt"
+
+
+def _json_columns(text: IO[str]) -> list[dict[str, Any]] | None:
+    """Return the rows of a JSON object with a list or an object of cells per column, as pandas writes; None if not."""
+    try:
+        content = json.loads(text.read(MAX_SHEET_BYTES))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict) or not content:
+        return None
+    columns = {name: [*cells.values()] if isinstance(cells, dict) else cells for name, cells in content.items()}
+    if not all(isinstance(cells, list) for cells in columns.values()) or len(set(map(len, columns.values()))) > 1:
+        return None
+    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+
+
+@contextmanager
+def _content(source: TableSource) -> Iterator[IO[bytes]]:
+    """Open the content of a table: unpacked, and of a spreadsheet the first sheet that is not empty, as a CSV.
+
+    Raises:
+        InputError: it is damaged, or too large once it is unpacked.
+    """
+    is_sheet = table_suffix(source.name) == ".xlsx"
+    if not is_sheet and not source.name.lower().endswith(".gz"):
+        with source.open() as file:
+            yield file
+        return
+    with source.open() as packed, tempfile.SpooledTemporaryFile(max_size=_SPOOLED) as spool:
+        if is_sheet:
+            _write_sheet(packed, cast(IO[bytes], spool), source.name)
+        else:
+            _write_unpacked(gzip.GzipFile(fileobj=packed), cast(IO[bytes], spool), source.name)
+        spool.seek(0)
+        yield cast(IO[bytes], spool)
+
+
+def _write_unpacked(packed: gzip.GzipFile, spool: IO[bytes], name: str) -> None:
+    while block := packed.read(_BLOCK):
+        spool.write(block)
+        if spool.tell() > MAX_TABLE_BYTES:
+            raise InputError("table_unpacks_too_large", name=name, limit_mb=MAX_TABLE_BYTES // 1_000_000)
+
+
+def _write_sheet(packed: IO[bytes], spool: IO[bytes], name: str) -> None:
+    import openpyxl
+
+    with zipfile.ZipFile(packed) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > MAX_SHEET_BYTES:
+            raise InputError("table_unpacks_too_large", name=name, limit_mb=MAX_SHEET_BYTES // 1_000_000)
+    packed.seek(0)
+    lines = io.StringIO(newline="")
+    writer = csv.writer(lines)
+    try:
+        book = openpyxl.load_workbook(packed, read_only=True, data_only=True)
+        try:
+            for sheet in book.worksheets:
+                width = 0
+                for cells in sheet.iter_rows(values_only=True):
+                    row = [_cell_text(cell) for cell in cells]
+                    while row and not row[-1]:
+                        row.pop()
+                    width = width or len(row)
+                    if row:
+                        writer.writerow(row + [""] * (width - len(row)))
+                        spool.write(lines.getvalue().encode("utf-8", "surrogateescape"))
+                        lines.seek(0)
+                        lines.truncate()
+                if width:
+                    break
+        finally:
+            book.close()
+    except Exception as error:  # openpyxl raises many kinds for damaged files
+        raise InputError("file_unreadable", name=name, reason=type(error).__name__) from error
+
+
+def _cell_text(cell: object) -> str:
+    """Return the content of a cell as a CSV would hold it; whole numbers without a decimal point."""
+    if cell is None:
+        return ""
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < _LARGEST_EXACT:
+        return str(int(cell))
+    return str(cell)
 
 
 def unreadable(name: str, error: Exception) -> InputError:
@@ -360,6 +565,8 @@ class _Table:
         newline: a line feed if nothing else ends a line; empty if carriage returns do so too.
         is_list: whether it is a JSON list.
         counts_damage: whether to count the lines that are not in the expected encoding.
+        is_empty: whether no row was read yet.
+        columns: the rows of a JSON object of columns.
     """
 
     name: str
@@ -370,6 +577,7 @@ class _Table:
     is_list: bool
     counts_damage: bool
     is_empty: bool = True
+    columns: list[dict[str, Any]] | None = None
     _lines: int = 0
     _damaged: int = 0
 
@@ -379,7 +587,9 @@ class _Table:
         Args:
             wanted: columns by which the delimiter of a CSV is found.
         """
-        if self.is_list:
+        if self.columns is not None:
+            records: Records = enumerate(self.columns, 1)
+        elif self.is_list:
             records = self._items()
         elif self.suffix == ".csv":
             records = _csv_records(self.lines(), wanted)
@@ -397,6 +607,8 @@ class _Table:
                 line = line.rstrip("\r\n")
                 if self.suffix == ".tsv":
                     yield number, line.split("\t")
+                elif self.suffix == ".fasttext":
+                    yield number, _parse_fasttext(line)
                 else:
                     yield number, [line] if self.suffix == ".txt" else _parse_object(line)
 
@@ -429,6 +641,13 @@ class _Table:
         """Check that no more than stray lines are damaged. Raises UnicodeError."""
         if is_other_encoding(self._damaged, self._lines):
             raise UnicodeError(f"{self._damaged} lines are in another encoding")
+
+
+def _parse_fasttext(line: str) -> Cells:
+    words = line.split()
+    labels = [word.removeprefix(_FASTTEXT) for word in words if word.startswith(_FASTTEXT)]
+    text = " ".join(word for word in words if not word.startswith(_FASTTEXT))
+    return {"text": text, "label": "|".join(labels)}
 
 
 def _parse_object(line: str) -> Cells:
@@ -567,8 +786,16 @@ def _csv_records(lines: Iterator[str | Message], wanted: Collection[str]) -> Rec
     if first is None:
         return
     feed.again.append(first)
-    delimiter = _delimiter("" if isinstance(first, Message) else first[:10_000], wanted)
-    number, reader = 1, csv.reader(feed, delimiter=delimiter)
+    number = 1
+    named = None if isinstance(first, Message) else _SEPARATOR_LINE.fullmatch(first)
+    if named:  # written by Excel and for it
+        delimiter, number = named[1], 2
+        feed.again.clear()
+    else:
+        feed.again.extend(line for line in islice(lines, _DELIMITER_LINES - 1))
+        sample = [line[:10_000] for line in feed.again if isinstance(line, str)]
+        delimiter = _delimiter(sample, wanted)
+    reader = csv.reader(feed, delimiter=delimiter)
     while True:
         problem = None
         try:
@@ -608,12 +835,16 @@ def _next_row(reader: Iterator[list[str]]) -> list[str] | None:
             csv.field_size_limit(before)
 
 
-def _delimiter(first: str, wanted: Collection[str]) -> str:
-    """Find what stands between the cells: what yields the wanted columns, or else the most cells."""
+def _delimiter(lines: Sequence[str], wanted: Collection[str]) -> str:
+    """Find what stands between the cells: what yields the wanted columns in a line, or else the most cells."""
     # spreadsheets write semicolons wherever the comma is the decimal sign
-    headers = {mark: [cell.strip() for cell in next(csv.reader([first], delimiter=mark), [])] for mark in _DELIMITERS}
-    by_name = [mark for mark in _DELIMITERS if wanted and set(wanted) <= set(headers[mark])]
-    return by_name[0] if by_name else max(_DELIMITERS, key=lambda mark: len(headers[mark]))
+    headers = {
+        mark: [[cell.strip() for cell in next(csv.reader([line], delimiter=mark), [])] for line in lines]
+        for mark in _DELIMITERS
+    }
+    by_name = [mark for mark in _DELIMITERS if wanted and any(set(wanted) <= set(cells) for cells in headers[mark])]
+    first = {mark: next((len(cells) for cells in rows if len(cells) > 1), 1) for mark, rows in headers.items()}
+    return by_name[0] if by_name else max(_DELIMITERS, key=first.__getitem__)
 
 
 # Encodings
@@ -624,6 +855,7 @@ _BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_WIDE_MARKS: Final = tuple(mark for mark, _ in _BYTE_ORDER_MARKS)
 _COMMON: Final = {
     "cp949": bytes([0xA1, 0xA4, *range(0xB0, 0xC9)]),
     "cp932": bytes([0x81, 0x82, 0x83, *range(0x88, 0x98)]),
@@ -657,6 +889,22 @@ def decode(data: bytes, encoding: str, name: str) -> str:
 def is_damaged(text: str) -> bool:
     """Return whether some bytes of a text could not be decoded."""
     return not text.isascii() and _ESCAPED.search(text) is not None
+
+
+def detect_encoding(source: TableSource) -> str:
+    """Return the likely encoding of a table, UTF-8 if nothing else fits better.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        with _content(source) as file:
+            first = file.read(_BLOCK)
+            return (
+                guess_encoding(first if first.startswith(_WIDE_MARKS) else _first_beyond_ascii(file, first)) or "utf-8"
+            )
+    except READ_ERRORS as error:
+        raise unreadable(source.name, error) from error
 
 
 def is_binary(data: bytes, encoding: str) -> bool:

@@ -10,7 +10,7 @@ PACKAGE = ROOT / "pyclassify"
 
 LAYERS = (
     {"errors", "locales"},
-    {"device", "dataset", "formats", "manifest", "weights", "tables", "evaluation"},
+    {"device", "dataset", "archives", "formats", "manifest", "weights", "tables", "evaluation"},
     {"modality", "ood", "dedup", "training", "plots", "model_card"},
     {"image", "text"},
     {"selftest", "checkpoint", "data_report"},

@@ -138,7 +138,7 @@ def test_a_zip_is_read_entry_by_entry(tmp_path: Path) -> None:
 
 
 def test_files_on_disk(tmp_path: Path) -> None:
-    names = ("red.png", "t.csv", "a.7z", "t.xlsx", "empty.png", ".hidden.png", "Thumbs.db")
+    names = ("red.png", "t.csv", "a.7z", "t.ods", "empty.png", ".hidden.png", "Thumbs.db")
     for name in names:
         (tmp_path / name).write_bytes(b"" if name == "empty.png" else _png("red"))
     uploads = [Upload(f"folder/{name}", tmp_path / name) for name in (*names, "gone.png")]

@@ -136,7 +136,7 @@ def test_only_some_of_many_labels_are_named() -> None:
 
 
 def test_unread_files_are_findings() -> None:
-    reason = Message("errors.picture_is_heic")
+    reason = Message("errors.picture_format_unknown")
     skipped = tuple(Skipped(f"{i}.heic", reason) for i in range(12))
     inspection = _inspect(replace(_splits(), skipped=skipped), (".DS_Store\n",))
     assert _counts(inspection) == {"unreadable": 12, "hidden": 1}
@@ -155,7 +155,9 @@ def test_a_report_survives_json() -> None:
 @pytest.mark.parametrize("kind", ["image", "text"])
 def test_each_finding_tells_what_it_is_and_what_to_do(language: str, kind: str) -> None:
     train = (("text 4", 1), ("text 80", 0), *((f"more {i}", 0) for i in range(300)))
-    splits = replace(_splits(train, test=(("text 3", 1),)), skipped=(Skipped("1", Message("errors.picture_is_heic")),))
+    splits = replace(
+        _splits(train, test=(("text 3", 1),)), skipped=(Skipped("1", Message("errors.picture_format_unknown")),)
+    )
     findings = _inspect(splits, junk=(".hidden",)).report.findings
     few = Examples(("a", "b"), (0, 1))
     findings += _inspect(replace(_splits(), train=few)).report.findings

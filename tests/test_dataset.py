@@ -10,15 +10,18 @@ from hypothesis import strategies as st
 
 from pyclassify.dataset import (
     Examples,
+    Parts,
     Skipped,
     Splits,
     calibration_positions,
+    find_parts,
     group_copies,
     is_storable,
+    join_labels,
     label_counts,
     printable,
+    sorted_labels,
     split,
-    split_folders,
     visible_folders,
 )
 from pyclassify.errors import DataError
@@ -113,7 +116,7 @@ def test_parts_are_in_order() -> None:
 
 @given(st.text())
 def test_the_name_of_a_skipped_file_is_one_line_of_utf_8(name: str) -> None:
-    shown = Skipped(name, Message("errors.picture_is_heic")).name
+    shown = Skipped(name, Message("errors.picture_format_unknown")).name
     assert shown.encode().decode() == shown == printable(shown)
     assert len(shown.splitlines()) <= 1
 
@@ -205,30 +208,98 @@ def test_a_folder_that_is_missing_or_a_file_is_an_error(tmp_path: Path) -> None:
         assert (error.value.code, error.value.fields["path"]) == ("folder_unreadable", path)
 
 
-def test_split_folders_are_named_by_their_split(tmp_path: Path) -> None:
-    _folders(tmp_path, "train", "val", "test", "more")
-    assert split_folders(tmp_path) == {
-        "train": tmp_path / "train",
-        "validation": tmp_path / "val",
-        "test": tmp_path / "test",
-    }
-
-
-@pytest.mark.parametrize("names", [("cat", "dog"), ("val", "test"), ("Train", "cat", "dog"), ()])
-def test_without_train_there_are_no_splits(tmp_path: Path, names: tuple[str, ...]) -> None:
-    assert split_folders(_folders(tmp_path, *names)) == {}
+def _labelled(path: Path, *names: str, labels: tuple[str, ...] = ("cat", "dog"), files: int = 2) -> Path:
+    for name in names:
+        for label in labels:
+            (path / name / label).mkdir(parents=True)
+            for number in range(files):
+                (path / name / label / f"{number}.txt").touch()
+    return path
 
 
 @pytest.mark.parametrize(
-    ("names", "renames"),
+    "names",
     [
-        (("Train", "Test"), ["Test -> test", "Train -> train"]),
-        (("train", "valid"), ["valid -> val"]),
-        (("training", "testing"), ["testing -> test", "training -> train"]),
-        (("train", "Validation", "test"), ["Validation -> val"]),
+        {"train": "train", "val": "validation", "test": "test"},
+        {"Training": "train", "Testing": "test"},
+        {"training_set": "train", "test_set": "test"},
+        {"train-images": "train", "dev": "validation", "holdout": "test"},
+        {"trainset": "train", "eval": "validation"},
+        {"TRAIN": "train", "Valid": "validation", "tst data": "test"},
     ],
 )
-def test_splits_under_other_names_are_an_error(tmp_path: Path, names: tuple[str, ...], renames: list[str]) -> None:
+def test_splits_are_found_by_the_names_of_their_folders(tmp_path: Path, names: dict[str, str]) -> None:
+    parts = find_parts(_labelled(tmp_path, *names))
+    assert parts.folders == {split_name: tmp_path / name for name, split_name in names.items()}
+    assert not parts.skipped
+    said = {note.fields["folder"] for note in parts.notes}
+    assert said == set(names) - {"train", "val", "test"}
+
+
+def test_what_belongs_to_no_split_is_named_with_its_number_of_files(tmp_path: Path) -> None:
+    _labelled(tmp_path, "train", "more")
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "1.jpg").touch()
+    parts = find_parts(tmp_path)
+    assert list(parts.folders) == ["train"]
+    assert [(skipped.name, skipped.reason.key, skipped.reason.fields["count"]) for skipped in parts.skipped] == [
+        ("more/", "notes.beside_splits", 4),
+        ("test/", "notes.split_without_labels", 1),
+    ]
+
+
+@pytest.mark.parametrize("names", [("cat", "dog"), ("val", "test"), ("Train", "Bus"), ()])
+def test_labels_are_no_splits(tmp_path: Path, names: tuple[str, ...]) -> None:
+    assert find_parts(_folders(tmp_path, *names)) == Parts()
+
+
+def test_a_label_with_folders_of_its_own_is_no_split(tmp_path: Path) -> None:
+    _labelled(tmp_path, "Train", labels=("steam", "electric"))
+    _labelled(tmp_path, "Bus", labels=("red", "blue"))
+    assert find_parts(tmp_path) == Parts()
+
+
+@pytest.mark.parametrize(
+    ("names", "code"), [(("train", "training", "test"), "parts_of_one_split"), (("first", "second"), "parts_unnamed")]
+)
+def test_splits_that_cannot_be_told_apart(tmp_path: Path, names: tuple[str, ...], code: str) -> None:
     with pytest.raises(DataError) as error:
-        split_folders(_folders(tmp_path, *names))
-    assert (error.value.code, error.value.fields) == ("split_folders_misnamed", {"path": tmp_path, "renames": renames})
+        find_parts(_labelled(tmp_path, *names))
+    assert error.value.code == code
+    assert error.value.text("en") != error.value.text("ko")
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (["10", "9", "-1"], ("-1", "9", "10")),
+        (["10", "9", "a"], ("10", "9", "a")),
+        (["0.5", "nan", "1"], ("0.5", "1", "nan")),
+    ],
+)
+def test_labels_that_are_numbers_are_ordered_by_value(labels: list[str], expected: tuple[str, ...]) -> None:
+    assert sorted_labels(labels) == expected
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({"0.0": 5, "1.0": 3}, ["0", "1"]),
+        ({"1": 5, "1.0": 1, "01": 1, "1.5": 2}, ["1", "1", "1", "1.5"]),
+        ({"007": 1, "012": 1}, ["007", "012"]),
+        ({"1.0": 1, "1": 1, "one": 1}, ["1.0", "1", "one"]),
+        ({"Yes": 1, "yes": 3}, ["Yes", "yes"]),
+    ],
+)
+def test_forms_of_a_number_are_one_label(counts: dict[str, int], expected: list[str]) -> None:
+    assert list(join_labels(counts).values()) == expected
+
+
+def test_capitals_are_joined_where_that_is_asked_for() -> None:
+    counts = {"POSITIVE": 1, "Positive": 2, "positive": 2, "Negative": 9}
+    assert join_labels(counts, ignore_case=True) == {
+        "POSITIVE": "Positive",
+        "Positive": "Positive",
+        "positive": "Positive",
+        "Negative": "Negative",
+    }

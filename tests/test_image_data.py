@@ -71,6 +71,32 @@ def test_hidden_and_foreign_files(folder: Path) -> None:
     assert (skipped.name, skipped.reason.key) == ("train/red/notes.txt", "notes.not_a_picture")
 
 
+def test_pictures_are_known_by_their_content_if_they_have_no_suffix(folder: Path) -> None:
+    red = folder / "train" / "red"
+    shutil.copy(red / "0.png", red / "IMG_4")
+    (red / "notes").write_text("a note")
+    shutil.copy(red / "0.png", folder / "train" / "loose.png")
+    splits = data.read_splits(folder)
+    assert red / "IMG_4" in splits.train.items + splits.validation.items
+    assert [(skipped.name, skipped.reason.key) for skipped in splits.skipped] == [
+        ("train/", "notes.loose_pictures"),
+        ("train/red/notes", "notes.not_a_picture"),
+    ]
+
+
+def test_folders_of_one_label_are_read_together(tmp_path: Path) -> None:
+    for form, label in (("\u1100\u1161", 0), ("\uac00", 1), ("b", 2)):
+        image_folder(tmp_path / "drawn", per_label=4, splits=())
+        (tmp_path / "drawn" / ("blue", "green", "red")[label]).rename(tmp_path / form)
+        shutil.rmtree(tmp_path / "drawn")
+    splits = data.read_splits(tmp_path)
+    assert splits.labels == ("b", "\uac00")
+    assert sum(map(len, splits.parts.values())) == 12
+    with pytest.raises(DataError) as error:
+        data.read_splits(tmp_path, leave_out=("b",))
+    assert error.value.fields["label"] == "\uac00"
+
+
 def test_hidden_folders_and_loops_within_a_label(folder: Path) -> None:
     red = folder / "train" / "red"
     for name in (".thumbnails", "__MACOSX", "deeper"):
@@ -100,9 +126,9 @@ def rename(old: str, new: str) -> Callable[[Path], object]:
     return lambda folder: (folder / old).rename(folder / new)
 
 
-def capitalise(folder: Path) -> None:
-    for split in ("train", "test"):
-        (folder / split).rename(folder / split.title())
+def one_folder_too_many(folder: Path) -> None:
+    shutil.rmtree(folder / "test")
+    (folder / "train").rename(folder / "Photos")
 
 
 def empty_a_label_of_test(folder: Path) -> None:
@@ -151,8 +177,7 @@ def remove_all(folder: Path) -> None:
         (remove_a_label_of_test, "split_with_other_labels", {"labels": ["red"]}),
         (empty_a_label_of_test, "test_without_label", {"labels": ["red"]}),
         (empty_test, "split_without_pictures", {}),
-        (capitalise, "split_folders_misnamed", {}),
-        (rename("test", "validation"), "split_folders_misnamed", {}),
+        (one_folder_too_many, "folder_too_deep", {}),
         (rename("train/red", os.fsdecode(b"train/\xff")), "label_folder_name", {"label": r"\udcff"}),
         (rename("train/red", "train/r\ned"), "label_folder_name", {"label": r"r\ned"}),
     ],

@@ -33,6 +33,18 @@ ARRAYS = st.one_of(
 )
 
 
+def test_photos_of_phones(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (80, 60), (200, 40, 40))
+    for name in ("photo.heic", "photo.avif"):
+        picture.save(tmp_path / name, quality=95)
+        read, notes = transforms.open_image(tmp_path / name)
+        assert (read.mode, read.size, notes) == ("RGB", (80, 60), ())
+        assert np.abs(np.asarray(read, dtype=int).mean(axis=(0, 1)) - (200, 40, 40)).max() < 6
+    (tmp_path / "torn.heic").write_bytes((tmp_path / "photo.heic").read_bytes()[:200])
+    with pytest.raises(InputError):
+        transforms.open_image(tmp_path / "torn.heic")
+
+
 def half_and_half() -> Image.Image:
     """Red above, blue below: shows which way is up."""
     pixels = np.zeros((40, 40, 3), dtype=np.uint8)

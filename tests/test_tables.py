@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import threading
 import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,7 +80,7 @@ def test_every_form_is_read(tmp_path: Path, suffix: str, encoding: str) -> None:
     assert pairs(write_table(tmp_path / f"films{suffix}", rows, encoding=encoding)) == rows
 
 
-@pytest.mark.parametrize("suffix", [*TABLE_SUFFIXES, ".list.json"])
+@pytest.mark.parametrize("suffix", [*sorted({*TABLE_SUFFIXES} - {".xlsx"}), ".list.json"])
 def test_training_and_page_read_the_same_rows(tmp_path: Path, suffix: str) -> None:
     rows = [*ROWS, ('he said "so, so"', "pos"), ("\u200b 한국어 🙂", "neg"), ("", "pos"), ("nul \0", "neg")]
     path = tmp_path / f"films{suffix}"
@@ -475,13 +477,137 @@ def test_files_that_hold_no_rows(tmp_path: Path) -> None:
 
 
 def test_other_files_and_binary_ones(tmp_path: Path) -> None:
-    for name, code in (("films.xlsx", "not_a_table"), ("films.csv", "table_is_binary")):
+    for name, code in (("films.ods", "not_a_table"), ("films.csv", "table_is_binary")):
         source = write(tmp_path / name, b"PK\x03\x04\0\0")
         assert failure(source).code == failure(source, **COLUMNS).code == code
         with pytest.raises(InputError):
             tables.column_names(source)
     source = write(tmp_path / "films.tsv", bytes(range(1, 256)) * 40)
     assert failure(source, **COLUMNS).code in ("encoding_other", "encoding_wrong", "column_missing")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
+def test_a_packed_table_is_read_like_the_table(tmp_path: Path, suffix: str) -> None:
+    plain = tmp_path / f"films{suffix}"
+    write_table(plain, ROWS)
+    packed = tmp_path / f"films{suffix}.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert pairs(PathSource(packed)) == ROWS
+    assert tables.guess_text_column(PathSource(packed)) == "text"
+    packed.write_bytes(packed.read_bytes()[:-20])
+    assert failure(PathSource(packed)).code == "file_unreadable"
+
+
+def test_a_packed_table_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "MAX_TABLE_BYTES", 1000)
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"text,label\n" + b"a" * 2_000_000))
+    assert failure(PathSource(tmp_path / "a.csv.gz")).code == "table_unpacks_too_large"
+
+
+def _sheet(path: Path, rows: list[list[Any]], *, empty_first: bool = False) -> PathSource:
+    book = openpyxl.Workbook()
+    sheet = book.create_sheet("data") if empty_first else book.active
+    assert sheet is not None
+    for row in rows:
+        sheet.append(row)
+    book.save(path)
+    return PathSource(path)
+
+
+def test_a_spreadsheet_is_read_like_a_csv(tmp_path: Path) -> None:
+    odd = [("two\nlines", "pos"), ('a "quoted", one', "neg")]
+    rows = [["text", "label", "stars"], *([text, label, 3.0] for text, label in [*ROWS, *odd])]
+    source = _sheet(tmp_path / "films.xlsx", [*rows[:3], [None, None, None], *rows[3:]], empty_first=True)
+    assert pairs(source) == [*ROWS, *odd]
+    assert tables.column_names(source) == ("text", "label", "stars")
+    assert next(iter(tables.read_rows(source, text_column="text"))).others == {"label": ROWS[0][1], "stars": "3"}
+
+
+def test_damaged_and_large_spreadsheets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "films.xlsx"
+    content = _sheet(path, [["text", "label"], ["a", "b"]]).path.read_bytes()
+    for damaged in (content[:-100], b"no spreadsheet", content.replace(b"xl/workbook.xml", b"xl/w0rkbook.xml")):
+        path.write_bytes(damaged)
+        assert failure(PathSource(path)).code == "file_unreadable"
+    path.write_bytes(content)
+    monkeypatch.setattr(tables, "MAX_SHEET_BYTES", 1000)
+    assert failure(PathSource(path)).code == "table_unpacks_too_large"
+
+
+@pytest.mark.parametrize("name", ["films.txt", "films"])
+def test_a_text_file_may_hold_a_table(tmp_path: Path, name: str) -> None:
+    lines = [f"{number}\t{text}\t{label}" for number, (text, label) in enumerate(ROWS)]
+    source = write(tmp_path / name, "\n".join(["id\tdocument\tlabel", *lines]))
+    assert pairs(source, text_column="document") == ROWS
+    assert tables.guess_text_column(source) == "document"
+    source = write(tmp_path / name, "\n".join(f"{label}\t{text}" for text, label in ROWS))
+    assert tables.column_names(source) == ("column 1", "column 2")
+    assert pairs(source, text_column="column 2", label_column="column 1") == ROWS
+
+
+def test_lines_of_fasttext(tmp_path: Path) -> None:
+    source = write(tmp_path / "films.txt", "".join(f"__label__{label} {text}\n" for text, label in ROWS))
+    assert pairs(source) == ROWS
+    assert tables.guess_text_column(source) == "text"
+    (row,) = read(write(tmp_path / "two.txt", "__label__a __label__b one two\n"), label_column="label")
+    assert (row.text, row.label) == ("one two", "a|b")
+
+
+@pytest.mark.parametrize("is_list", [True, False])
+def test_json_of_columns(tmp_path: Path, is_list: bool) -> None:
+    columns = {name: [row[i] for row in ROWS] for i, name in enumerate(("text", "label"))}
+    content = columns if is_list else {name: dict(enumerate(cells)) for name, cells in columns.items()}
+    source = write(tmp_path / "films.json", json.dumps(content, indent=1))
+    assert pairs(source) == ROWS
+    assert tables.column_names(source) == ("text", "label")
+
+
+QUOTED = "".join(f'"{text}",{label}\n' for text, label in ROWS)
+
+
+@pytest.mark.parametrize(
+    ("head", "problems"),
+    [
+        ("text,label\n", []),
+        ("\n\ntext,label\n", []),
+        ("Survey of 2024\n,\ntext,label\n", ["above_header"]),
+        ("Survey of 2024,\n\ntext,label\n", ["above_header"]),
+    ],
+)
+def test_lines_above_the_names_of_the_columns(tmp_path: Path, head: str, problems: list[str]) -> None:
+    source = write(tmp_path / "films.csv", head + QUOTED)
+    assert pairs(source) == ROWS
+    assert [outcome(row) for row in read(source, **COLUMNS) if row.problem] == [f"[{problem}]" for problem in problems]
+    assert tables.column_names(source) == ("text", "label")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_excels_line_with_the_delimiter(tmp_path: Path, end: str) -> None:
+    lines = ["sep=;", "text;label", *(f"{text};{label}" for text, label in ROWS)]
+    source = write(tmp_path / "films.csv", "\ufeff" + end.join(lines))
+    assert pairs(source) == ROWS
+    assert read(source, **COLUMNS)[0].line == 3
+
+
+@pytest.mark.parametrize("end", ["\n", "\r"])
+def test_without_names_the_columns_are_numbered(tmp_path: Path, end: str) -> None:
+    source = write(tmp_path / "films.csv", QUOTED.replace("\n", end))
+    assert tables.column_names(source) == ("column 1", "column 2")
+    assert tables.guess_text_column(source) == "column 1"
+    assert tables.label_columns(source, "column 1") == ("column 2",)
+    rows = read(source, text_column="column 1", label_column="column 2")
+    assert [(row.text, row.label) for row in rows] == ROWS
+
+
+def test_names_that_are_unusual_are_still_names(tmp_path: Path) -> None:
+    source = write(tmp_path / "films.csv", "remark,grade\n" + QUOTED)
+    assert tables.column_names(source) == ("remark", "grade")
+
+
+def test_two_columns_of_one_name_both_stay(tmp_path: Path) -> None:
+    source = write(tmp_path / "films.csv", "text,note,note\n" + "a,1,2\nb,3,4\n")
+    assert tables.column_names(source) == ("text", "note", "note (2)")
+    assert [row.others for row in read(source)] == [{"note": "1", "note (2)": "2"}, {"note": "3", "note (2)": "4"}]
 
 
 def test_a_txt_has_no_labels(tmp_path: Path) -> None:

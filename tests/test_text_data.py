@@ -8,6 +8,7 @@ import json
 import os
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -189,9 +190,9 @@ def test_a_single_line_of_50_mb_is_skipped(tmp_path: Path) -> None:
 
 
 def test_a_stray_damaged_row_is_skipped(tmp_path: Path) -> None:
-    path = write_table(tmp_path / "films.tsv", ROWS)
+    path = write_table(tmp_path / "films.tsv", [*ROWS, ("\u00e9" * 60, "pos")])
     path.write_bytes(path.read_bytes() + b"pos\tcaf\xe9\n")
-    assert skipped(read(path)) == {"films.tsv line 42": "errors.row_damaged"}
+    assert skipped(read(path)) == {"films.tsv line 43": "errors.row_damaged"}
 
 
 def test_lines_are_counted_through_cells_of_several_lines(tmp_path: Path) -> None:
@@ -200,7 +201,8 @@ def test_lines_are_counted_through_cells_of_several_lines(tmp_path: Path) -> Non
 
 
 def test_bad_files_are_skipped_and_litter_is_ignored(tmp_path: Path) -> None:
-    write_folder(tmp_path / "films", ROWS)
+    rows = [*ROWS, ("\u00e9" * 60, "pos")]
+    write_folder(tmp_path / "films", rows)
     label = tmp_path / "films" / "pos"
     (label / "empty.txt").write_text(" \n")
     (label / "picture.txt").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
@@ -214,7 +216,7 @@ def test_bad_files_are_skipped_and_litter_is_ignored(tmp_path: Path) -> None:
     for folder in (".git", "unsup", "__MACOSX"):
         write_folder(tmp_path / "films", [("not labelled", folder)])
     splits = read(tmp_path / "films")
-    assert all_rows(splits) == Counter(ROWS)
+    assert all_rows(splits) == Counter(rows)
     assert skipped(splits) == {
         "films/pos/empty.txt": "errors.row_empty",
         "films/pos/picture.txt": "errors.row_binary",
@@ -314,11 +316,90 @@ def test_a_label_with_half_a_character_is_left_out(tmp_path: Path) -> None:
     assert skipped(splits) == {"films.jsonl line 41": "errors.row_label_half_character"}
 
 
-@pytest.mark.parametrize("names", [("Train", "Test"), ("train", "valid"), ("training", "testing")])
-def test_splits_under_other_names(tmp_path: Path, names: tuple[str, str]) -> None:
-    for name in names:
-        (tmp_path / name / "pos").mkdir(parents=True)
-    fails("split_folders_misnamed", tmp_path)
+def write_csv(path: Path, header: str, rows: list[str]) -> Path:
+    path.write_text("\n".join([header, *rows]), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("header", ["v1,v2,,", "Category,Message,,", "grade,remark,x,"])
+def test_columns_are_found_by_their_names_or_content(tmp_path: Path, header: str) -> None:
+    rows = [f"{label},{text},," for text, label in ROWS]
+    splits = read(write_csv(tmp_path / "a.csv", header, rows))
+    assert all_rows(splits) == Counter(ROWS)
+    label_column, text_column = header.split(",")[:2]
+    assert splits.notes[0].fields == {"text_column": text_column, "label_column": label_column}
+
+
+def test_columns_that_may_all_hold_the_labels(tmp_path: Path) -> None:
+    rows = [f"{label},{text},{i % 3}" for i, (text, label) in enumerate(ROWS)]
+    table = write_csv(tmp_path / "a.csv", "v1,v2,v3", rows)
+    assert fails("label_column_unclear", table)["columns"] == ["v1", "v3"]
+    assert read(table, label_column="v1").labels == ("neg", "pos")
+
+
+SPLIT_COLUMNS: dict[str, Callable[[int], Any]] = {
+    "split": lambda i: ["train", "train", "train", "Valid", "test"][i // 2 % 5],
+    "Subset": lambda i: ["training", "training", "training", "dev", "holdout"][i // 2 % 5],
+    "is_valid": lambda i: i // 2 % 5 == 3,
+    "fold": lambda i: i // 2 % 5,
+}
+
+
+@pytest.mark.parametrize("column", list(SPLIT_COLUMNS))
+def test_a_column_that_names_the_split_of_each_row(tmp_path: Path, column: str) -> None:
+    lines = [
+        f"text,label,{column}",
+        *(f"{text},{label},{SPLIT_COLUMNS[column](i)}" for i, (text, label) in enumerate(ROWS)),
+    ]
+    (tmp_path / "films.csv").write_text("\n".join(lines))
+    splits = read(tmp_path / "films.csv")
+    numbers = {name: len(part) for name, part in splits.parts.items()}
+    assert sum(numbers.values()) == len(ROWS)
+    if column == "is_valid":
+        assert (splits.derived, numbers["validation"]) == (("test",), 8)
+    elif column == "fold":
+        assert (splits.derived, numbers["test"]) == (("validation",), 8)
+    else:
+        assert (splits.derived, numbers["validation"], numbers["test"]) == ((), 8, 8)
+    assert splits.notes[0].key == "notes.split_column"
+
+
+def test_rows_of_no_split_are_named(tmp_path: Path) -> None:
+    places = ["train", "train", "test", "train", "later"]
+    lines = ["text,label,split", *(f"{text},{label},{places[i // 2 % 5]}" for i, (text, label) in enumerate(ROWS))]
+    (tmp_path / "films.csv").write_text("\n".join(lines))
+    splits = read(tmp_path / "films.csv")
+    assert skipped(splits) == {"films.csv": "notes.rows_of_no_split"}
+    assert splits.skipped[0].reason.fields["count"] == 8
+
+
+def test_a_column_of_other_words_is_no_split(tmp_path: Path) -> None:
+    lines = ["text,label,split", *(f"{text},{label},{'abc'[i % 3]}" for i, (text, label) in enumerate(ROWS))]
+    (tmp_path / "films.csv").write_text("\n".join(lines))
+    assert not read(tmp_path / "films.csv").notes
+
+
+@pytest.mark.parametrize(
+    ("forms", "options", "labels"),
+    [
+        ((["0", "0.0"], ["1", "1.0"]), {}, ("0", "1")),
+        ((["\u1100\u1161"], ["\uac00", " \uac01 "]), {}, ("\uac00", "\uac01")),
+        ((["Good", "good", "GOOD"], ["bad"]), {"ignore_case": True}, ("Good", "bad")),
+        ((["NaN", "yes"], ["no"]), {"leave_out": ("NaN",)}, ("no", "yes")),
+    ],
+)
+def test_forms_of_one_label(
+    tmp_path: Path, forms: tuple[list[str], list[str]], options: dict[str, Any], labels: tuple[str, ...]
+) -> None:
+    rows = [(f"{text} {i}", forms[i % 2][i // 2 % len(forms[i % 2])]) for i, (text, _) in enumerate(ROWS)]
+    assert set(read(write_table(tmp_path / "a.tsv", rows), **options).labels) == set(labels)
+
+
+def test_rows_with_several_labels_are_refused(tmp_path: Path) -> None:
+    rows = [(text, ("ad", "rude", "ad|rude", "ok")[i % 4]) for i, (text, _) in enumerate(ROWS)]
+    assert fails("several_labels_per_row", write_table(tmp_path / "a.tsv", rows))["example"] == "ad|rude"
+    places = [(text, ("Paris, France", "Rome, Italy")[i % 2]) for i, (text, _) in enumerate(ROWS)]
+    assert read(write_table(tmp_path / "b.tsv", places)).labels == ("Paris, France", "Rome, Italy")
 
 
 @pytest.mark.parametrize("name", [b"\xff", b" "])
@@ -342,13 +423,17 @@ def test_a_folder_whose_name_is_no_label(tmp_path: Path, name: bytes) -> None:
 def test_another_encoding_is_named_with_its_option(tmp_path: Path, encoding: str, word: str, named: str) -> None:
     rows = [(f"{word} {n}", label) for n, (_, label) in enumerate(ROWS)]
     table = write_table(tmp_path / "films.tsv", rows, encoding=encoding)
-    assert fails("encoding_other", table)["likely"] == named
+    assert fails("encoding_other", table, encoding="utf-8")["likely"] == named
     assert sum(all_rows(read(table, encoding=named)).values()) == len(rows)
+    splits = read(table)
+    assert all_rows(splits) == Counter(rows)
+    assert splits.notes[0].fields["encoding"] == named
     if encoding != "utf-16":
         for number, (text, label) in enumerate(rows):
             path = write_folder(tmp_path / "folder", [("", label)]) / label / f"{number + 1:03}.txt"
             path.write_bytes(text.encode(encoding))
-        assert fails("encoding_other", tmp_path / "folder")["likely"] == named
+        assert fails("encoding_other", tmp_path / "folder", encoding="utf-8")["likely"] == named
+        assert sum(all_rows(read(tmp_path / "folder")).values()) == len(rows)
 
 
 def test_an_unknown_encoding(tmp_path: Path) -> None:

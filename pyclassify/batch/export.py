@@ -16,8 +16,10 @@ from typing import Any, Final
 from PIL import Image, ImageOps
 
 from pyclassify.batch.store import AnswerStore, Row
-from pyclassify.formats import PICTURE_FORMATS
+from pyclassify.formats import PICTURE_FORMATS, register_heif
 from pyclassify.locales import DEFAULT
+
+register_heif()
 
 OWN_COLUMNS: Final = ("name", "text", "label", "probability", "set", "known", "problem")
 """The first columns of a CSV."""

@@ -16,9 +16,9 @@ from pyclassify.formats import (
     MAX_PICTURE_BYTES,
     MAX_TABLE_BYTES,
     SPREADSHEET_SUFFIXES,
-    TABLE_SUFFIXES,
     is_junk_path,
     suffix_of,
+    table_suffix,
 )
 from pyclassify.locales import Message
 from pyclassify.tables import READ_ERRORS, guess_encoding, unreadable
@@ -71,7 +71,7 @@ class Source:
     @property
     def is_table(self) -> bool:
         """True if it holds rows, judged by its name."""
-        return suffix_of(self.name) in TABLE_SUFFIXES
+        return bool(table_suffix(self.name))
 
     def open(self) -> IO[bytes]:
         """Open the content.
@@ -117,9 +117,9 @@ def _file(upload: Upload) -> Source:
 
 def _refusal(name: str, size: int) -> Message | None:
     """Return why a file is not read, by its name and size."""
-    suffix = suffix_of(name)
-    limit = MAX_TABLE_BYTES if suffix in TABLE_SUFFIXES else MAX_PICTURE_BYTES
-    if suffix in (_ZIP, *ARCHIVE_SUFFIXES):
+    suffix, is_table = suffix_of(name), bool(table_suffix(name))
+    limit = MAX_TABLE_BYTES if is_table else MAX_PICTURE_BYTES
+    if suffix in (_ZIP, *ARCHIVE_SUFFIXES) and not is_table:
         return Message("errors.archive_not_opened", {"name": name})
     if suffix in SPREADSHEET_SUFFIXES:
         return Message("errors.spreadsheet_not_opened", {"name": name})

@@ -156,7 +156,7 @@ def _add_image_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="a folder with train/LABEL/ and test/LABEL/ (and optionally val/LABEL/), or with one folder per label,"
-        " from which a part is kept for testing",
+        " from which a part is kept for testing; or a zip or tar of it",
     )
     source.add_argument(
         "--dataset", choices=IMAGE_DATASETS, metavar="NAME", help=f"data set to download: {', '.join(IMAGE_DATASETS)}"
@@ -205,7 +205,8 @@ def _add_text_options(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         metavar="PATH",
-        help="a folder with train/LABEL/*.txt and test/LABEL/*.txt, or a .csv, .tsv, .json or .jsonl file",
+        help="a folder with train/LABEL/*.txt and test/LABEL/*.txt, or a .xlsx, .csv, .tsv, .json, .jsonl or .txt file,"
+        " or a zip or tar of it",
     )
     source.add_argument(
         "--dataset", choices=TEXT_DATASETS, metavar="NAME", help=f"data set to download: {', '.join(TEXT_DATASETS)}"
@@ -216,7 +217,7 @@ def _add_text_options(parser: argparse.ArgumentParser) -> None:
     reading.add_argument(
         "--label-column", default="label", metavar="NAME", help="column with the labels (default: label)"
     )
-    reading.add_argument("--encoding", default="utf-8", metavar="NAME", help="encoding of the files (default: utf-8)")
+    reading.add_argument("--encoding", metavar="NAME", help="encoding of the files (default: found out)")
     _add_common_options(
         parser,
         networks=TEXT_NETWORKS,
@@ -303,6 +304,16 @@ def _add_common_options(
         action="store_true",
         help="leave out what can safely be left out: examples with a duplicate under another label, training examples"
         " with a duplicate in the test data, and further copies; your files and the test data stay as they are",
+    )
+    report.add_argument(
+        "--ignore-case", action="store_true", help="read labels that differ in capitals alone as one label"
+    )
+    report.add_argument(
+        "--leave-out",
+        nargs="+",
+        default=(),
+        metavar="LABEL",
+        help="leave out the examples of these labels, such as NaN",
     )
 
     training = parser.add_argument_group("network and training (the defaults suit the network and the data)")

@@ -7,9 +7,11 @@ import os
 import statistics
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,15 +26,19 @@ from pyclassify.dataset import (
     Examples,
     Skipped,
     Splits,
+    derived_notes,
+    find_parts,
     is_storable,
+    join_labels,
     label_counts,
+    normalize_label,
     printable,
+    sorted_labels,
     split,
-    split_folders,
     visible_folders,
 )
 from pyclassify.errors import DataError, InputError
-from pyclassify.formats import PICTURE_SUFFIXES, without_junk
+from pyclassify.formats import PICTURE_SUFFIXES, is_picture, without_junk
 from pyclassify.image.transform import ImageTransform
 from pyclassify.locales import Message
 
@@ -59,26 +65,36 @@ REPORT_EVERY: Final = 16
 
 
 def read_splits(
-    path: Path, *, validation_fraction: float = 0.1, test_fraction: float = 0.2, seed: int = 0
+    path: Path,
+    *,
+    validation_fraction: float = 0.1,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    ignore_case: bool = False,
+    leave_out: Sequence[str] = (),
 ) -> Splits[Path]:
     """List the pictures of a folder and split them, without opening any.
 
     Args:
-        path: a folder with `train/` and `test/` (and `val/` if there is one), each with a folder per label; or one
-            folder per label without a split, which is then made here.
+        path: a folder with `train/` and `test/` (and `val/` if there is one), or folders with other names for these,
+            each with a folder per label; or one folder per label without a split, which is then made here.
         validation_fraction: share of the training pictures to choose by, where there is no `val/`.
         test_fraction: share of all pictures to score with, where there is no `test/`.
         seed: the same seed gives the same splits.
+        ignore_case: whether labels that differ in capitals alone are one.
+        leave_out: labels whose pictures are left out.
 
     Raises:
         DataError: the folder is missing, empty, or cannot be learned from.
     """
     if not path.is_dir():
         raise DataError("data_not_a_folder", path=path)
-    folders = split_folders(path) or {"train": path}
-    train = _list_folder(folders["train"])
+    parts = find_parts(path)
+    folders = parts.folders or {"train": path}
+    label_of = _label_of_folder(folders.values(), ignore_case=ignore_case, leave_out=leave_out)
+    train = _list_folder(folders["train"], label_of)
     _check_counts(train, folders["train"])
-    others = {name: _list_folder(folder) for name, folder in folders.items() if name != "train"}
+    others = {name: _list_folder(folder, label_of) for name, folder in folders.items() if name != "train"}
     for name, listing in others.items():
         _check_labels(listing, folders[name], labels=train.labels, is_test=name == "test")
     rest, derived = train.examples, tuple(name for name in ("test", "validation") if name not in others)
@@ -93,9 +109,10 @@ def read_splits(
         train=rest,
         validation=validation,
         test=test,
-        skipped=tuple(skipped for listing in (train, *others.values()) for skipped in listing.skipped),
+        skipped=(*parts.skipped, *chain.from_iterable(listing.skipped for listing in (train, *others.values()))),
         seed=seed,
         derived=derived,
+        notes=(*parts.notes, *derived_notes(parts, derived, test_fraction)),
     )
 
 
@@ -109,12 +126,22 @@ class _Listing:
 
 
 class _LabelFolder(ImageFolder):  # type: ignore[misc]  # torchvision has no types
-    """torchvision's ImageFolder without junk and loops of links, and with empty labels left to our own check."""
+    """torchvision's ImageFolder without junk and loops of links, and with empty labels left to our own check.
+
+    Args:
+        path: with a folder per label.
+        label_of: the label of each folder; folders without one are left out.
+    """
+
+    def __init__(self, path: Path, label_of: Mapping[str, str]) -> None:
+        self.label_of = label_of
+        super().__init__(str(path), allow_empty=True)
 
     def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
-        """Return the visible folders, sorted by name."""
-        names = [folder.name for folder in visible_folders(Path(directory))]
-        return names, {name: index for index, name in enumerate(names)}
+        """Return the labels in order, and the label id of each folder: folders of one label are read together."""
+        names = [folder.name for folder in visible_folders(Path(directory)) if folder.name in self.label_of]
+        labels = sorted_labels({self.label_of[name] for name in names})
+        return list(labels), {name: labels.index(self.label_of[name]) for name in names}
 
     @staticmethod
     def make_dataset(directory: str | Path, class_to_idx: dict[str, int], *_: Any, **__: Any) -> list[tuple[str, int]]:
@@ -123,33 +150,56 @@ class _LabelFolder(ImageFolder):  # type: ignore[misc]  # torchvision has no typ
             (str(file), class_to_idx[label])
             for label in sorted(class_to_idx)
             for file in _walk(Path(directory, label), [])
-            if file.suffix.lower() in PICTURE_SUFFIXES and file.is_file()
+            if file.is_file() and is_picture(file)
         ]
 
 
-def _list_folder(path: Path) -> _Listing:
+def _label_of_folder(folders: Iterable[Path], *, ignore_case: bool, leave_out: Sequence[str]) -> dict[str, str]:
+    """Return the label of each label folder of all splits by its name, without labels that are left out.
+
+    Raises:
+        DataError: a name cannot be stored.
+    """
+    names = [(label, path) for path in folders for label in visible_folders(path)]
+    for folder, path in names:
+        if not is_storable(folder.name):
+            raise DataError("label_folder_name", label=printable(folder.name), path=path)
+    counts: Counter[str] = Counter()
+    for folder, _ in names:
+        counts[normalize_label(folder.name)] += sum(1 for _ in folder.iterdir())
+    joined = join_labels(counts, ignore_case=ignore_case)
+    labels = {folder.name: joined[normalize_label(folder.name)] for folder, _ in names}
+    left_out = set(map(normalize_label, leave_out))
+    return {name: label for name, label in labels.items() if not {normalize_label(name), label} & left_out}
+
+
+def _list_folder(path: Path, label_of: Mapping[str, str]) -> _Listing:
     """List the pictures in a folder with a folder per label.
 
     Raises:
-        DataError: there is no label folder, or one whose name cannot be stored.
+        DataError: there is no label folder.
     """
     folders = visible_folders(path)
     if not folders:
         raise DataError("folder_without_labels", path=path)
-    for folder in folders:
-        if not is_storable(folder.name):
-            raise DataError("label_folder_name", label=printable(folder.name), path=path)
-    samples = _LabelFolder(str(path), allow_empty=True).samples
+    dataset = _LabelFolder(path, label_of)
     skipped: list[Skipped] = []
+    loose = [name for name in without_junk(entry.name for entry in path.iterdir() if entry.is_file())]
+    if pictures := sum(is_picture(path / name) for name in loose):
+        skipped.append(Skipped(f"{path.name}/", Message("notes.loose_pictures", {"count": pictures})))
     for folder in folders:
+        if folder.name not in label_of:
+            count = sum(1 for _ in _walk(folder, []))
+            skipped.append(Skipped(f"{path.name}/{folder.name}/", Message("notes.label_left_out", {"count": count})))
+            continue
         for file in _walk(folder, skipped):
             name = str(file.relative_to(path.parent))
-            if file.suffix.lower() not in PICTURE_SUFFIXES:
-                skipped.append(Skipped(name, Message("notes.not_a_picture", {"suffixes": list(PICTURE_SUFFIXES)})))
-            elif not file.is_file():
+            if not file.is_file():
                 skipped.append(Skipped(name, Message("notes.not_a_file")))
-    examples = Examples(tuple(Path(file) for file, _ in samples), tuple(index for _, index in samples))
-    return _Listing(tuple(folder.name for folder in folders), examples, tuple(skipped))
+            elif not is_picture(file):
+                skipped.append(Skipped(name, Message("notes.not_a_picture", {"suffixes": list(PICTURE_SUFFIXES)})))
+    examples = Examples(tuple(Path(file) for file, _ in dataset.samples), tuple(index for _, index in dataset.samples))
+    return _Listing(tuple(dataset.classes), examples, tuple(skipped))
 
 
 def _walk(folder: Path, skipped: list[Skipped]) -> Iterator[Path]:
@@ -188,7 +238,11 @@ def _check_counts(listing: _Listing, path: Path) -> None:
     if not len(listing.examples):
         raise DataError("folder_without_pictures", path=path, suffixes=PICTURE_SUFFIXES)
     if len(listing.labels) < 2:
-        raise DataError("folder_with_one_label", path=path, label=listing.labels[0])
+        (label,) = listing.labels
+        inner = next(folder for folder in visible_folders(path))
+        if len(visible_folders(inner)) > 1:
+            raise DataError("folder_too_deep", path=path, inner=inner)
+        raise DataError("folder_with_one_label", path=path, label=label)
     few = [label for label, n in label_counts(listing.examples, listing.labels).items() if n < MIN_PER_LABEL]
     if few:
         raise DataError("too_few_pictures", path=path, labels=few, limit=MIN_PER_LABEL)

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pyclassify import archives
 from pyclassify.dataset import calibration_positions
 from pyclassify.dedup import Duplicates, Selection, selected
 from pyclassify.device import fast_dtype
@@ -257,9 +258,11 @@ class ImageModality(Modality):
             root = fetch(config.dataset, DATASETS)
         else:
             assert config.data is not None  # see `TrainingConfig`
-            root = config.data
+            root = archives.unpack(config.data)
         fractions = {"validation_fraction": config.validation_fraction, "test_fraction": config.test_fraction}
-        splits = data.read_splits(root, **fractions, seed=config.seed)
+        splits = data.read_splits(
+            root, **fractions, seed=config.seed, ignore_case=config.ignore_case, leave_out=config.leave_out
+        )
         splits = replace(splits, name=config.data_name or splits.name)
         begin = None
         if inspect_only:

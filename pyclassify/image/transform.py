@@ -19,11 +19,13 @@ from torch import Tensor
 
 from pyclassify.dataset import Prepared
 from pyclassify.errors import ConfigError, InputError
-from pyclassify.formats import MAX_PIXELS, PICTURE_FORMATS
+from pyclassify.formats import MAX_PIXELS, PICTURE_FORMATS, register_heif
 from pyclassify.locales import Message
 
 FITS: Final = ("crop", "stretch")
 INTERPOLATIONS: Final = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+register_heif()
 
 Result = TypeVar("Result")
 Pixels = np.ndarray[Any, Any]

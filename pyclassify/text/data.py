@@ -5,34 +5,44 @@ A file or row that cannot be used is skipped with the reason; a folder or table 
 
 from __future__ import annotations
 
+import codecs
 import re
 import statistics
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pyclassify import tables
+from pyclassify import archives, tables
 from pyclassify.dataset import (
+    SPLITS,
     Examples,
+    Parts,
     Skipped,
     Splits,
+    derived_notes,
+    find_parts,
     group_copies,
+    join_labels,
+    normalize_label,
+    number_of,
     printable,
+    sorted_labels,
     split,
-    split_folders,
+    split_named,
     visible_folders,
 )
 from pyclassify.errors import DataError, InputError
-from pyclassify.formats import TABLE_SUFFIXES, is_junk, suffix_of
+from pyclassify.formats import TABLE_SUFFIXES, is_junk, suffix_of, table_suffix
 from pyclassify.locales import Message
 from pyclassify.modality import OnStep
 from pyclassify.text import datasets
@@ -45,12 +55,18 @@ UNLABELLED_FOLDER: Final = "unsup"
 DOWNLOADS: Final = Path("data")
 """Folder that data sets are downloaded to."""
 
+DEFAULT_COLUMNS: Final = ("text", "label")
+"""Columns of texts and labels, if no others are named."""
+
 _TEXT_SUFFIX = ".txt"
 _LABELLED_TABLES = frozenset(TABLE_SUFFIXES) - {_TEXT_SUFFIX}
 _STEP = 1000
+_SAMPLED_FILES = 200
 _LISTED = 5
 """Labels that an error message lists."""
 
+_SPLIT_COLUMNS = frozenset({"split", "subset", "partition", "fold", "is_valid", "is_validation", "is_test"})
+_LABEL_SEPARATORS = ("|", ";", ",")
 _LONG_WORD = 12
 _SHORT_TEXT = 200
 _SHORT_TOKENS: Final[dict[Tokens, int]] = {"words": 5, "characters": 17}
@@ -75,11 +91,23 @@ def read_dataset(config: TextConfig, *, on_step: OnStep | None = None) -> tuple[
         DataError: nothing can be learned from the data, or they cannot be read.
     """
     path = config.data if config.data is not None else datasets.download(str(config.dataset), DOWNLOADS)
-    places = _locate_splits(path, config.test)
-    sources = {
-        name: _read_folder(place, config.encoding, on_step) if place.is_dir() else _read_table(place, config)
-        for name, place in places.items()
-    }
+    path = archives.unpack(path)
+    parts = _locate_splits(path, config.test and archives.unpack(config.test))
+    places = dict(parts.folders)
+    sources: dict[str, _Source] = {}
+    for name, place in parts.folders.items():
+        if place.is_dir():
+            sources[name] = _read_folder(place, config.encoding, on_step)
+        else:
+            by_split = _read_table(place, config)
+            if name == "test" or len(by_split) == 1:
+                sources[name] = _Source.joined(by_split.values())
+            elif "test" in parts.folders:
+                raise DataError("test_given_twice", path=place)
+            else:
+                sources |= by_split
+                places |= dict.fromkeys(by_split, place)
+    _relabel(sources, config)
     labels = _check_labels(sources, places)
     examples = {name: source.examples(labels) for name, source in sources.items()}
     fractions = {"test": config.test_fraction, "validation": config.validation_fraction}
@@ -87,9 +115,18 @@ def read_dataset(config: TextConfig, *, on_step: OnStep | None = None) -> tuple[
     for name in derived:
         _check_enough(examples["train"], labels, 2 + (name == "test" and "validation" not in examples))
         examples["train"], examples[name] = split(examples["train"], fraction=fractions[name], seed=config.seed)
-    skipped = tuple(chain.from_iterable(source.skipped for source in sources.values()))
     splits = Splits(
-        name=_data_name(path), labels=labels, skipped=skipped, seed=config.seed, derived=derived, **examples
+        name=_data_name(path),
+        labels=labels,
+        skipped=(*parts.skipped, *chain.from_iterable(source.skipped for source in sources.values())),
+        seed=config.seed,
+        derived=derived,
+        notes=(
+            *parts.notes,
+            *chain.from_iterable(source.notes for source in sources.values()),
+            *derived_notes(parts, derived, config.test_fraction),
+        ),
+        **examples,
     )
     return splits, path
 
@@ -97,28 +134,28 @@ def read_dataset(config: TextConfig, *, on_step: OnStep | None = None) -> tuple[
 # Locating
 
 
-def _locate_splits(path: Path, test: Path | None) -> dict[str, Path]:
-    """Return the place of "train" and, where they exist, "validation" and "test". Raises DataError."""
+def _locate_splits(path: Path, test: Path | None) -> Parts:
+    """Return the places of "train" and, where they exist, "validation" and "test". Raises DataError."""
     for place, option in ((path, "--data"), (test, "--test")):
         if place is not None and not place.exists():
             raise DataError("text_path_missing", path=place, option=option)
-    places = _folder_splits(path) if path.is_dir() else {"train": path}
-    return places if test is None else {**places, "test": test}
+    parts = _folder_splits(path) if path.is_dir() else Parts({"train": path})
+    return parts if test is None else replace(parts, folders={**parts.folders, "test": test})
 
 
-def _folder_splits(path: Path) -> dict[str, Path]:
-    places = split_folders(path)
-    if places:
-        return places
+def _folder_splits(path: Path) -> Parts:
+    parts = find_parts(path)
+    if parts.folders:
+        return parts
     folders = _label_folders(path)
     others = [folder.name for folder in folders if folder.name in ("val", "test")]
     if others:
         raise DataError("text_split_without_train", path=path, folder=others[0])
     if not folders:
-        candidates = sorted(entry for entry in path.iterdir() if suffix_of(entry.name) in _LABELLED_TABLES)
+        candidates = sorted(entry for entry in path.iterdir() if table_suffix(entry.name) in _LABELLED_TABLES)
         if candidates:
             raise DataError("text_folder_of_tables", path=path, example=candidates[0])
-    return {"train": path}
+    return Parts({"train": path})
 
 
 def _label_folders(folder: Path) -> list[Path]:
@@ -142,6 +179,17 @@ class _Source:
 
     pairs: list[tuple[str, str]] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    notes: list[Message] = field(default_factory=list)
+
+    @classmethod
+    def joined(cls, sources: Iterable[_Source]) -> _Source:
+        """Return one source with the content of several."""
+        result = cls()
+        for source in sources:
+            result.pairs.extend(source.pairs)
+            result.skipped.extend(source.skipped)
+            result.notes.extend(source.notes)
+        return result
 
     @property
     def labels(self) -> set[str]:
@@ -161,6 +209,11 @@ class _Source:
         else:
             assert label is not None  # a row without a label has a problem
             self.pairs.append((text, label))
+
+    def note_encoding(self, name: str, encoding: str) -> None:
+        """Note that an encoding other than UTF-8 was detected."""
+        if encoding != "utf-8":
+            self.notes.append(Message("notes.encoding_detected", {"name": name, "encoding": encoding}))
 
     def check(self, path: Path) -> None:
         """Raise DataError if no text can be used."""
@@ -196,12 +249,15 @@ def _data_errors(options: Mapping[str, str] | None = None) -> Iterator[None]:
         raise DataError(error.code, **fields) from error
 
 
-def _read_folder(folder: Path, encoding: str, on_step: OnStep | None) -> _Source:
+def _read_folder(folder: Path, encoding: str | None, on_step: OnStep | None) -> _Source:
     """Read `<label>/*.txt`, one text per file, sorted by name. Raises DataError."""
     labels = {entry: _folder_label(entry) for entry in _label_folders(folder)}
     paths = [path for entry in labels for path in _files(entry)]
     source = _Source()
     damaged: list[bytes] = []
+    if encoding is None:
+        encoding = _detect_encoding(paths)
+        source.note_encoding(folder.name, encoding)
     with _data_errors():
         for done, path in enumerate(paths, 1):
             text, problem = _read_file(path, encoding, damaged)
@@ -212,6 +268,18 @@ def _read_folder(folder: Path, encoding: str, on_step: OnStep | None) -> _Source
             raise tables.encoding_error(str(folder), encoding, b"\n".join(damaged))
     source.check(folder)
     return source
+
+
+def _detect_encoding(paths: Sequence[Path]) -> str:
+    """Return the likely encoding of text files, by some of them."""
+    sample = []
+    for path in paths[:: max(1, len(paths) // _SAMPLED_FILES)]:
+        if suffix_of(path.name) == _TEXT_SUFFIX and path.is_file():
+            with suppress(OSError):
+                sample.append(path.read_bytes()[:10_000])
+    mark = next((data for data in sample if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))), None)
+    texts = (data for data in sample if not tables.is_binary(data, "utf-8"))
+    return tables.guess_encoding(mark or b"\n".join(texts)) or "utf-8"
 
 
 def _folder_label(folder: Path) -> str:
@@ -248,23 +316,128 @@ def _read_file(path: Path, encoding: str, damaged: list[bytes]) -> tuple[str | N
     return text, tables.text_problem(text)
 
 
-def _read_table(path: Path, config: TextConfig) -> _Source:
-    """Read a table with a text per row. Raises DataError."""
+def _read_table(path: Path, config: TextConfig) -> dict[str, _Source]:
+    """Read a table with a text per row; a column that names the split of each row gives several sources.
+
+    Raises:
+        DataError: it cannot be read, no row can be used, or none belongs to the training data.
+    """
     source = _Source()
-    rows = tables.read_rows(
-        tables.PathSource(path),
-        text_column=config.text_column,
-        label_column=config.label_column,
-        encoding=config.encoding,
-    )
+    places: dict[str, list[Any]] = {}
+    table = tables.PathSource(path)
     with _data_errors({config.text_column: "--text-column", config.label_column: "--label-column"}):
-        for row in rows:
+        encoding = tables.detect_encoding(table) if config.encoding is None else config.encoding
+        if config.encoding is None:
+            source.note_encoding(path.name, encoding)
+        text_column, label_column = _choose_columns(table, config, source)
+        for row in tables.read_rows(table, text_column=text_column, label_column=label_column, encoding=encoding):
+            before = len(source.pairs)
             source.add(f"{path.name} {row.place}", row.text, row.label, row.problem)
+            if len(source.pairs) > before:
+                for name, value in row.others.items():
+                    if name.strip().lower() in _SPLIT_COLUMNS:
+                        places.setdefault(name, [None] * before).append(value)
+                for values in places.values():
+                    values.extend([None] * (len(source.pairs) - len(values)))
     source.check(path)
-    return source
+    for name, values in places.items():
+        if splits := _splits_of_rows(name.strip().lower(), values):
+            return _by_split(source, splits, path, name)
+    return {"train": source}
+
+
+def _choose_columns(table: tables.TableSource, config: TextConfig, source: _Source) -> tuple[str, str]:
+    """Return the columns of texts and labels: as they are named, or else as their names and content suggest.
+
+    Raises:
+        InputError: the table cannot be read.
+        DataError: several columns may hold the labels.
+    """
+    names = tables.column_names(table)
+    text_column, label_column = config.text_column, config.label_column
+    if text_column not in names and text_column == DEFAULT_COLUMNS[0] and names:
+        text_column = tables.guess_text_column(table)
+    if label_column not in names and label_column == DEFAULT_COLUMNS[1] and names:
+        candidates = tables.label_columns(table, text_column)
+        if len(candidates) > 1:
+            raise DataError("label_column_unclear", name=table.name, columns=list(candidates[:_LISTED]))
+        label_column = candidates[0] if candidates else label_column
+    if (text_column, label_column) != (config.text_column, config.label_column) and label_column in names:
+        columns = {"text_column": text_column, "label_column": label_column}
+        source.notes.append(Message("notes.columns_chosen", columns))
+    return text_column, label_column
+
+
+def _splits_of_rows(column: str, values: Sequence[Any]) -> list[str] | None:
+    """Return the split of each row, empty where its value stands for none; None if it is no column of splits."""
+    if column in ("is_valid", "is_validation", "is_test"):
+        other = "test" if column == "is_test" else "validation"
+        splits = [
+            {"true": other, "1": other, "false": "train", "0": "train"}.get(_lower(value), "") for value in values
+        ]
+    else:
+        splits = [split_named(str(value)) for value in values]
+        numbers = {_lower(value) for value in values}
+        if column == "fold" and len(numbers) > 1 and all(number_of(number) is not None for number in numbers):
+            last = max(numbers, key=float)
+            splits = ["test" if _lower(value) == last else "train" for value in values]
+    return splits if "train" in splits and 2 * sum(map(bool, splits)) > len(splits) and len(set(splits)) > 1 else None
+
+
+def _lower(value: Any) -> str:
+    return str(value).strip().lower()
+
+
+def _by_split(source: _Source, splits: Sequence[str], path: Path, column: str) -> dict[str, _Source]:
+    """Divide the rows of a table by their splits."""
+    parts = {name: _Source() for name in SPLITS if name in splits}
+    for pair, name in zip(source.pairs, splits, strict=True):
+        if name:
+            parts[name].pairs.append(pair)
+    parts["train"].skipped.extend(source.skipped)
+    if lost := splits.count(""):
+        parts["train"].skipped.append(
+            Skipped(path.name, Message("notes.rows_of_no_split", {"count": lost, "column": column}))
+        )
+    counts = {name: len(part.pairs) for name, part in parts.items()}
+    listed = [
+        Message("notes.rows_of_split", {"split": Message(f"splits.{name}"), "count": count})
+        for name, count in counts.items()
+    ]
+    parts["train"].notes.extend(source.notes)
+    parts["train"].notes.append(Message("notes.split_column", {"column": column, "splits": listed}))
+    return parts
 
 
 # Labels
+
+
+def _relabel(sources: Mapping[str, _Source], config: TextConfig) -> None:
+    """Read different forms of one label as one, and leave out the labels of `config.leave_out`.
+
+    Raises:
+        DataError: labels stand for several at once, such as "a|b" beside "a" and "b".
+    """
+    counts = Counter(label for source in sources.values() for _, label in source.pairs)
+    joined = join_labels(counts, ignore_case=config.ignore_case)
+    left_out = set(map(normalize_label, config.leave_out))
+    for source in sources.values():
+        kept = [(text, joined[label]) for text, label in source.pairs if not {label, joined[label]} & left_out]
+        if dropped := len(source.pairs) - len(kept):
+            source.skipped.append(
+                Skipped(", ".join(sorted(left_out)), Message("notes.label_left_out", {"count": dropped}))
+            )
+        source.pairs[:] = kept
+    _check_single({label for source in sources.values() for label in source.labels})
+
+
+def _check_single(labels: set[str]) -> None:
+    """Raise DataError if labels are combinations of few others: then rows have several labels."""
+    for separator in _LABEL_SEPARATORS:
+        combined = sorted(label for label in labels if separator in label)
+        pieces = {piece.strip() for label in labels for piece in label.split(separator)}
+        if combined and len(pieces) < len(labels):
+            raise DataError("several_labels_per_row", example=combined[0], labels=sorted(pieces)[:_LISTED])
 
 
 def _check_labels(sources: dict[str, _Source], places: dict[str, Path]) -> tuple[str, ...]:
@@ -283,7 +456,7 @@ def _check_labels(sources: dict[str, _Source], places: dict[str, Path]) -> tuple
             raise DataError("labels_not_in_train", labels=_listed(own - labels), **fields)
         if labels - own and name == "test":
             raise DataError("labels_not_in_test", labels=_listed(labels - own), **fields)
-    return tuple(sorted(labels))
+    return sorted_labels(labels)
 
 
 def _check_enough(examples: Examples[str], labels: Sequence[str], needed: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -59,6 +59,8 @@ class TrainingConfig:
         validation_fraction: share of the training examples to choose by, where the data has no validation split.
         test_fraction: share of all examples to score with, where the data has no test split.
         fix: leave out what the data report can safely leave out.
+        ignore_case: read labels that differ in capitals alone as one label.
+        leave_out: labels whose examples are left out.
         device: "auto", "cpu", "cuda", "mps" or "xpu".
         precision: "auto", "float32" or "bfloat16".
         compile: whether to use torch.compile: "auto", "on" or "off".
@@ -88,6 +90,8 @@ class TrainingConfig:
     validation_fraction: float = 0.1
     test_fraction: float = 0.2
     fix: bool = False
+    ignore_case: bool = False
+    leave_out: Sequence[str] = ()
     device: str = "auto"
     precision: str = "auto"
     compile: str = "auto"
@@ -172,7 +176,7 @@ class TextConfig(TrainingConfig):
         test: folder or table with the test examples, where they lie apart.
         text_column: of tables.
         label_column: of tables.
-        encoding: of the files.
+        encoding: of the files; by default it is found out.
         tokens: "words", "characters", or "auto" for what suits the texts.
         max_tokens: longer texts are cut.
         vocabulary_size: most frequent tokens that are kept.
@@ -187,7 +191,7 @@ class TextConfig(TrainingConfig):
     test: Path | None = None
     text_column: str = "text"
     label_column: str = "label"
-    encoding: str = "utf-8"
+    encoding: str | None = None
     tokens: str = "auto"
     max_tokens: int = 1024
     vocabulary_size: int | None = None
