@@ -37,8 +37,8 @@ WEIGHTS: Final = "model.safetensors"
 OOD: Final = "ood.safetensors"
 CARD: Final = "README.md"
 
-_DOWNLOADED: Final = (CONFIG, WEIGHTS, OOD, CARD, selftest.FILES, "*.txt")
-"""Patterns of the files that are fetched from the Hub; a kind's own files, such as a vocabulary, are texts."""
+_DOWNLOADED: Final = (CONFIG, WEIGHTS, OOD, CARD, selftest.FILES, "*.txt", "tokenizer.json")
+"""Patterns of the files that are fetched from the Hub; of a kind's own files, a vocabulary is a text."""
 _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _BAD_CONTENT: Final = (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError)
 """Raised by constructors for settings that cannot work."""
@@ -301,7 +301,8 @@ def read_manifest(folder: Path) -> Manifest:
 
 def _read_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """Read the files that answers depend on, each once, so that what was checked is what is used."""
-    names = [WEIGHTS, *modality.get(manifest.kind).extra_files, *([OOD] if manifest.ood else [])]
+    extra = modality.get(manifest.kind).extra_files(manifest.transform)
+    names = [WEIGHTS, *extra, *([OOD] if manifest.ood else [])]
     files = {}
     for name in (*names, *selftest.file_names(manifest)):
         files[name] = _read(folder / name)
@@ -327,6 +328,8 @@ def _assemble(name: str, manifest: Manifest, files: Mapping[str, bytes], folder:
         # no memory for its weights: those come from the file, whose size is known to be sane
         with _NoInit(), torch.device("meta"):
             network = kind.build(manifest.network, num_labels=len(manifest.labels))
+    except CheckpointError:  # something that the checkpoint needs is missing here
+        raise
     except (PyClassifyError, *_BAD_CONTENT) as error:
         raise CheckpointError("checkpoint_unusable", path=folder / CONFIG, reason=_reason(error)) from error
     _fill(network, _tensors(folder / WEIGHTS, files[WEIGHTS]), folder)

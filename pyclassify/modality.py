@@ -180,14 +180,16 @@ class Modality(ABC):
     """Unit of a batch run: each input is a file, or a row of a table."""
     batch_size: ClassVar[int]
     """Inputs that a batch run answers together."""
-    extra_files: ClassVar[tuple[str, ...]] = ()
-    """Files beside the weights that the transform needs."""
 
     # Serving
 
     @abstractmethod
     def make_transform(self, settings: Mapping[str, JsonValue], files: Mapping[str, bytes]) -> Transform:
         """Make the transform of a checkpoint. Raises PyClassifyError or ValueError for settings that cannot work."""
+
+    def extra_files(self, settings: Mapping[str, JsonValue]) -> tuple[str, ...]:
+        """Return the names of the files beside the weights that a transform with these settings needs."""
+        return ()
 
     def transform_files(self, transform: Transform) -> dict[str, bytes]:
         """Return the content of `extra_files` for a checkpoint."""

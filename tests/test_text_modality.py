@@ -92,7 +92,7 @@ def test_a_task_can_be_trained_and_built_again(tmp_path: Path, name: str) -> Non
     assert task.network.eval()(*inputs).shape == (len(label_ids), 2)
     torch.testing.assert_close(again.eval()(*inputs), task.network(*inputs))
     files = TEXT.transform_files(task.transform)
-    assert files.keys() == set(TEXT.extra_files)
+    assert files.keys() == set(TEXT.extra_files(task.transform.settings()))
     assert TEXT.make_transform(task.transform.settings(), files) == task.transform
 
 

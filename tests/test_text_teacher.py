@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch.nn import functional
 
-from pyclassify import recipe
+import pyclassify
+from pyclassify import checkpoint, recipe
 from pyclassify.dataset import Examples, Splits
-from pyclassify.errors import ConfigError, DataError
+from pyclassify.errors import CheckpointError, ConfigError, DataError
 from pyclassify.modality import of
-from pyclassify.text import teacher
+from pyclassify.text import encoder, teacher
+from pyclassify.text.encoder import Encoder, PieceTransform
+from pyclassify.text.explain import words
 from pyclassify.text.modality import TextModality
 from pyclassify.training import trainer
 from pyclassify.training.config import TextConfig
+from tests import fakes
 
 CPU = torch.device("cpu")
 TEXT = TextModality()
@@ -67,6 +73,9 @@ def config(tmp_path: Path, **options: Any) -> TextConfig:
     [
         ({"unlabelled": "more.txt"}, "unlabelled_needs_teacher"),
         ({"teacher": "some/model", "network": "lstm"}, "teacher_needs_wide_deep"),
+        ({"keep_teacher": True}, "keep_teacher_needs_teacher"),
+        ({"keep_teacher": True, "teacher": "some/model", "epochs": 1}, "keep_teacher_or_option"),
+        ({"keep_teacher": True, "teacher": "some/model", "unlabelled": "more.txt"}, "keep_teacher_or_option"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(tmp_path: Path, options: dict[str, Any], code: str) -> None:
@@ -238,8 +247,6 @@ def test_a_taught_checkpoint_needs_no_teacher(tmp_path: Path, folder: Path, monk
     result = recipe.train(options)
     assert of(options).kind == "text"
     monkeypatch.setattr(teacher, "load", None)
-    import pyclassify
-
     prediction = pyclassify.load(result.path).predict(["a good film"])[0]
     assert prediction.label in ("neg", "pos")
     assert result.manifest.training is not None
@@ -252,3 +259,168 @@ def test_a_taught_checkpoint_needs_no_teacher(tmp_path: Path, folder: Path, monk
     measured = recipe.train(replace(options, measure_only=True))
     assert measured.manifest.scores is not None
     assert measured.manifest.scores.peers == scores.peers
+
+
+# A teacher that is kept
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> recipe.TrainResult:
+    return recipe.train(config(tmp_path_factory.mktemp("kept"), teacher=str(folder), keep_teacher=True))
+
+
+LONG = " ".join(["good film was bad"] * 100)
+
+
+def test_a_kept_teacher_is_the_network_of_the_checkpoint(kept: recipe.TrainResult) -> None:
+    manifest = kept.manifest
+    assert manifest.network.name == "encoder"
+    assert manifest.files.keys() == {"model.safetensors", "ood.safetensors", "tokenizer.json"}
+    assert manifest.training is not None
+    assert manifest.training.weights == "float16"
+    assert any("itself" in remark for remark in manifest.training.remarks)
+    assert manifest.scores is not None
+    assert manifest.scores.accuracy > 0.9
+    assert [peer.name for peer in manifest.scores.peers] == ["untaught"]
+    assert "| the default network without a teacher |" in (kept.path / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_kept_teacher_is_loaded_as_it_was_saved(
+    kept: recipe.TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("load", "fitted"):
+        monkeypatch.setattr(teacher, name, None)
+    loaded = checkpoint.load(kept.path)
+    again = checkpoint.save(
+        tmp_path / "again",
+        manifest=kept.manifest,
+        weights=loaded.network.state_dict(),
+        transform=loaded.transform,
+        ood_tensors=loaded.ood_tensors,
+        card="",
+    )
+    batch = loaded.transform.collate([loaded.transform(text).tensor for text in ("a good film", LONG)])
+    with torch.inference_mode():
+        assert torch.equal(checkpoint.load(tmp_path / "again").network(*batch), loaded.network(*batch))
+    assert again.manifest.files["tokenizer.json"] == kept.manifest.files["tokenizer.json"]
+
+
+def test_a_kept_teacher_answers_and_explains(kept: recipe.TrainResult) -> None:
+    classifier = pyclassify.load(kept.path, device="cpu")
+    texts = ["a good film", "The film was awful and then we saw it.", LONG, "[SEP] <br /> 🎬 film\ud800", "좋은 영화"]
+    together = classifier.predict(texts)
+    for text, prediction in zip(texts, together, strict=True):
+        alone = classifier.predict([text])[0]
+        assert prediction.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
+        assert prediction.known == alone.known
+    assert [prediction.label for prediction in together[:2]] == ["pos", "neg"]
+    assert together[0].known
+    assert not together[4].known
+    assert [[note.key for note in prediction.notes] for prediction in together[1:3]] == [[], ["notes.parts_only"]]
+    assert together[2].notes[0].fields == {"kept": 260, "total": 400}
+    spans = classifier.explain(texts[1], "neg").spans
+    assert [texts[1][start:end] for start, end, _ in spans] == [*texts[1][:-1].split(), "."]
+    assert max(spans, key=lambda span: span[2])[:2] == (13, 18)
+    with pytest.raises(pyclassify.InputError):
+        classifier.predict([" \u200b"])
+
+
+def test_a_kept_teacher_can_be_measured_again(kept: recipe.TrainResult, folder: Path) -> None:
+    before = pyclassify.load(kept.path, device="cpu").predict(["a good film"])[0]
+    options = TextConfig(data=kept.path.parent / "rows.tsv", out=kept.path, teacher=str(folder), keep_teacher=True)
+    measured = recipe.train(replace(options, measure_only=True)).manifest
+    assert measured.scores is not None
+    assert kept.manifest.scores is not None
+    assert measured.scores.accuracy == kept.manifest.scores.accuracy
+    assert measured.scores.peers == kept.manifest.scores.peers
+    after = pyclassify.load(kept.path, device="cpu").predict(["a good film"])[0]
+    assert after.probabilities == pytest.approx(before.probabilities, abs=1e-6)
+
+
+def test_a_kept_teacher_needs_transformers(kept: recipe.TrainResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(CheckpointError, match="pip install transformers") as error:
+        checkpoint.load(kept.path)
+    assert error.value.code == "checkpoint_needs_transformers"
+
+
+def test_an_altered_tokenizer_is_refused(kept: recipe.TrainResult, tmp_path: Path) -> None:
+    path = tmp_path / "altered"
+    shutil.copytree(kept.path, path)
+    (path / "tokenizer.json").write_bytes(b"{}")
+    with pytest.raises(CheckpointError) as error:
+        checkpoint.load(path)
+    assert error.value.code == "checkpoint_file_altered"
+    fakes.replace_file(path, "tokenizer.json", b"{}")
+    with pytest.raises(CheckpointError) as error:
+        checkpoint.load(path)
+    assert error.value.code == "checkpoint_unusable"
+
+
+def test_the_network_answers_as_the_teacher_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teacher, "fast_dtype", lambda device: torch.float32)
+    taught = teacher.load(str(folder), num_labels=2, device=CPU)
+    data = splits()
+    taught.fit(data.train, data.validation)
+    taught.tokenizer.backend_tokenizer.enable_padding(length=128)
+    arguments, transform = taught.kept(sure_from=0)
+    network = Encoder(num_labels=2, **json.loads(json.dumps(arguments))).eval()
+    network.load_state_dict(taught.state_dict())
+    texts = ["good film", "unheard of", *(" ".join(["good film was bad"] * count) for count in (17, 18, 40, 90))]
+    with torch.inference_mode():
+        logits = network(*transform.collate([transform(text).tensor for text in texts]))
+    torch.testing.assert_close(logits, taught.logits(texts), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "is_fast", "code"),
+    [("gpt2", True, "teacher_type_not_kept"), ("bert", False, "teacher_tokenizer_not_kept")],
+)
+def test_models_that_cannot_be_kept_are_refused(model_type: str, is_fast: bool, code: str) -> None:
+    model, tokenizer = SimpleNamespace(config=SimpleNamespace(model_type=model_type)), SimpleNamespace(is_fast=is_fast)
+    with pytest.raises(ConfigError) as error:
+        encoder.check("some/model", model, tokenizer)
+    assert error.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"model_type": "timm_backbone"}, "type"),
+        ({"settings": {"auto_map": {"AutoModel": "somebody/model--code.Model"}}}, "auto_map"),
+        ({"settings": {"attn_implementation": "somebody/kernel"}}, "attn_implementation"),
+        ({"unknown": 10_000}, "special token"),
+        ({"part": 0}, "part"),
+    ],
+    ids=str,
+)
+def test_an_encoder_is_built_from_plain_settings_alone(
+    kept: recipe.TrainResult, changes: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        Encoder(num_labels=2, **{**kept.manifest.network.arguments, **changes})
+
+
+def test_words_are_located_by_their_pieces() -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    model = tokenizers.models.WordLevel({"[UNK]": 0, "film": 1, "s": 2, "영": 3}, unk_token="[UNK]")
+    tokenizer = tokenizers.Tokenizer(model)
+    split = tokenizers.pre_tokenizers.Split(tokenizers.Regex("film|s|[^ ]"), "isolated")
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Sequence([tokenizers.pre_tokenizers.WhitespaceSplit(), split])
+    transform = PieceTransform(tokenizer.to_str().encode(), unknown=0, max_tokens=8)
+    text = "films<br/>film, 好好"
+    assert [text[word.start : word.end] for word in words(text, transform)] == ["films", "film", ",", "好", "好"]
+    assert transform("films x").tensor.tolist() == [3, 4, 1]
+    # of ten parts of two pieces, the first, fourth, seventh and last are read
+    places = words("s " * 20, transform)
+    assert [(word.first, word.last) for word in places[:8]] == [
+        *((0, 1), (1, 2), (2, 2), (2, 2), (2, 2), (2, 2), (2, 3), (3, 4))
+    ]
+    assert len(transform("s " * 20).tensor) == 8
+
+
+def test_a_piece_transform_refuses_what_cannot_work(kept: recipe.TrainResult) -> None:
+    content = (kept.path / "tokenizer.json").read_bytes()
+    for settings in ({"max_tokens": 3}, {"max_tokens": 4.5}, {"max_tokens": 8, "unknown": -1}):
+        with pytest.raises(ValueError, match="whole numbers"):
+            PieceTransform(content, **{"unknown": 0, **settings})

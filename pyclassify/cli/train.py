@@ -255,6 +255,12 @@ def _add_text_options(parser: argparse.ArgumentParser) -> None:
         " user/name on the Hub; the checkpoint does not need it; requires the package transformers",
     )
     teacher.add_argument(
+        "--keep-teacher",
+        action="store_true",
+        help="write the trained language model itself as the checkpoint, which is larger and slower, and whoever loads"
+        " it needs the package transformers",
+    )
+    teacher.add_argument(
         "--unlabelled",
         type=Path,
         metavar="FILE",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -11,6 +12,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from pyclassify.text.encoder import PieceTransform
 from pyclassify.text.networks import WideDeep
 from pyclassify.text.transform import (
     LINE_BREAK,
@@ -175,31 +177,57 @@ class Word:
 def words(text: str, transform: TextTransform) -> list[Word]:
     """Locate the words of a text in their order; none is empty, and no two overlap.
 
-    If tokens are characters, a word is what stands between white space; in scripts without spaces, each character.
+    If tokens are characters, a word is what stands between white space; in scripts without spaces, each character. If
+    they are pieces of words, it is a word with all of its pieces; in scripts without spaces, each piece.
     """
     folded, offsets = _fold_with_offsets(text, lowercase=transform.lowercase)
-    is_by_words = transform.tokens == "words"
-    limit = transform.max_tokens if is_by_words else transform.max_tokens - 1
-    places = _word_places(folded) if is_by_words else _character_places(folded)
+    if isinstance(transform, PieceTransform):
+        limit, places = transform.max_tokens, _piece_places(folded, transform)
+    elif transform.tokens == "words":
+        limit, places = transform.max_tokens, _word_places(folded)
+    else:
+        limit, places = transform.max_tokens - 1, _character_places(folded)
     return [
-        Word(offsets[start], offsets[end], min(first, limit), min(first + (1 if is_by_words else end - start), limit))
-        for start, end, first in places
+        Word(offsets[start], offsets[end], min(first, limit), min(last, limit))
+        for start, end, first, last in places
         if offsets[start] < offsets[end]
     ]
 
 
-def _word_places(folded: str) -> Iterator[tuple[int, int, int]]:
+Places = Iterator[tuple[int, int, int, int]]
+"""Start and end in the folded text, first token, and after the last token."""
+
+
+def _word_places(folded: str) -> Places:
     for position, match in enumerate(word_pattern(folded).finditer(folded)):
-        yield match.start(), match.end(), position
+        yield match.start(), match.end(), position, position + 1
 
 
-def _character_places(folded: str) -> Iterator[tuple[int, int, int]]:
-    """Yield start, end and first token; the text begins with a token for a space, and one stands between two runs."""
+def _character_places(folded: str) -> Places:
+    """Yield the places; the text begins with a token for a space, and one stands between two runs."""
     position = 1
     for run in _FILLED.finditer(folded):
         for match in _WORD.finditer(run[0]):
-            yield run.start() + match.start(), run.start() + match.end(), position + match.start()
+            start, end = match.span()
+            yield run.start() + start, run.start() + end, position + start, position + end
         position += len(run[0]) + 1
+
+
+def _piece_places(folded: str, transform: PieceTransform) -> Places:
+    pattern = word_pattern(folded)
+    begins = {run.start() + word.start() for run in pattern.finditer(folded) for word in _WORD.finditer(run[0])}
+    spans: list[tuple[int, int, int, int]] = []
+    offsets = transform.encode(folded).offsets
+    for position, (start, end) in enumerate(offsets):
+        start += len(folded[start:end]) - len(folded[start:end].lstrip())
+        # several pieces may stand for one character, such as an emoji
+        if not spans or (start in begins and start >= spans[-1][1]):
+            spans.append((start, end, position, position + 1))
+        else:
+            spans[-1] = (spans[-1][0], max(end, spans[-1][1]), spans[-1][2], position + 1)
+    kept = transform.kept(len(offsets))
+    for start, end, first, last in spans:
+        yield start, end, bisect_left(kept, first), bisect_left(kept, last)
 
 
 def _fold_with_offsets(text: str, *, lowercase: bool) -> tuple[str, Sequence[int]]:

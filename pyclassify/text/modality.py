@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 import torch
 from torch import Tensor, nn
 
-from pyclassify.dataset import calibration_positions
+from pyclassify.dataset import Examples, calibration_positions
 from pyclassify.dedup import Duplicates, Selection, selected
 from pyclassify.errors import ConfigError
 from pyclassify.locales import Message
 from pyclassify.manifest import Network, Ood
 from pyclassify.modality import BaselineAnswers, Corpus, LoadStart, Modality, OnStep, SelfTestSource, Task
-from pyclassify.text import dedup, english, explain, networks, ood
+from pyclassify.text import dedup, encoder, english, explain, networks, ood
+from pyclassify.text.encoder import PieceTransform
 from pyclassify.text.explain import TextExplanation
 from pyclassify.text.ngrams import FEW_TEXTS
 from pyclassify.text.ood import TextOod
@@ -60,16 +61,28 @@ class TextModality(Modality):
     kind: ClassVar[str] = "text"
     reads: ClassVar[Literal["files", "rows"]] = "rows"
     batch_size: ClassVar[int] = 256
-    extra_files: ClassVar[tuple[str, ...]] = (VOCABULARY,)
 
     # Serving
 
+    def extra_files(self, settings: Mapping[str, JsonValue]) -> tuple[str, ...]:
+        """Return the name of the vocabulary, or of the tokenizer of a language model."""
+        return (encoder.TOKENIZER,) if settings.get("tokens") == "pieces" else (VOCABULARY,)
+
     def make_transform(self, settings: Mapping[str, JsonValue], files: Mapping[str, bytes]) -> TextTransform:
-        """Make the transform of a checkpoint. Raises ValueError for settings or a vocabulary that cannot work."""
+        """Make the transform of a checkpoint.
+
+        Raises:
+            CheckpointError: it needs transformers, which is missing.
+            TypeError, ValueError: the settings, the vocabulary or the tokenizer cannot work.
+        """
+        if encoder.TOKENIZER in self.extra_files(settings):
+            return encoder.make_transform(settings, files[encoder.TOKENIZER])
         return TextTransform.from_settings(settings, files[VOCABULARY].decode().split("\n"))
 
     def transform_files(self, transform: Any) -> dict[str, bytes]:
-        """Return the vocabulary as a file."""
+        """Return the vocabulary or the tokenizer as a file."""
+        if isinstance(transform, PieceTransform):
+            return {encoder.TOKENIZER: transform.content()}
         return {VOCABULARY: "\n".join(transform.vocabulary).encode()}
 
     def build(self, settings: Network, *, num_labels: int) -> nn.Module:
@@ -148,7 +161,7 @@ class TextModality(Modality):
             from pyclassify.text.datasets import check_vectors  # imports torchtext
 
             check_vectors(config.vectors)
-        if config.teacher is not None or config.unlabelled is not None:
+        if config.teacher is not None or config.unlabelled is not None or config.keep_teacher:
             from pyclassify.text import teacher  # imports torchtext
 
             teacher.check(config)
@@ -201,11 +214,10 @@ class TextModality(Modality):
 
         A teacher is fitted here, and answers all texts.
         """
-        from pyclassify.text.data import TextBatches
-
+        if config.keep_teacher:
+            return self._prepare_kept(config, corpus, device, on_step)
         splits = corpus.splits
-        halves = calibration_positions(splits.validation, config.seed)
-        choosing = splits.validation if halves is None else splits.validation.take(halves[0])
+        choosing, calibration = _halved(splits.validation, config.seed)
         unlabelled: tuple[str, ...] = ()
         lessons: Lessons | None = None
         peers: dict[str, Callable[[], Tensor]] = {}
@@ -223,12 +235,7 @@ class TextModality(Modality):
                 }
         transform = _make_transform(config, splits.train.items, unlabelled)
         fit = _fit_config(config, num_examples=len(splits.train), num_lessons=len(lessons.texts) if lessons else 0)
-        train, validation, test = (
-            TextBatches(part, transform, batch_size=fit.batch_size) for part in (splits.train, choosing, splits.test)
-        )
-        calibration = None
-        if halves is not None:
-            calibration = TextBatches(splits.validation.take(halves[1]), transform, batch_size=fit.batch_size)
+        batches = _batches((splits.train, choosing, splits.test, calibration), transform, fit.batch_size)
         num_labels = len(splits.labels)
         arguments = networks.arguments_for(
             config.network,
@@ -236,13 +243,13 @@ class TextModality(Modality):
             num_labels=num_labels,
             tokens=transform.tokens,
             num_examples=len(splits.train),
-            num_tokens=train.num_tokens,
+            num_tokens=batches["train"].num_tokens,
             is_taught=config.teacher is not None,
         )
         if config.network == "wide_deep":
             if arguments["cross_validated"] and len(splits.train) <= FEW_TEXTS:
                 arguments["order"] = networks.choose_order(
-                    train, tokens=transform.tokens, num_labels=num_labels, buckets=arguments["buckets"]
+                    batches["train"], tokens=transform.tokens, num_labels=num_labels, buckets=arguments["buckets"]
                 )
             if not len(splits.validation):  # nothing could tell whether a network beside the table adds anything
                 arguments["channels"] = 0
@@ -266,10 +273,7 @@ class TextModality(Modality):
             network=network,
             settings=Network(name=config.network, arguments=arguments),
             transform=transform,
-            train=train,
-            validation=validation,
-            test=test,
-            calibration=calibration,
+            **batches,
             lessons=None if lessons is None else teacher.LessonBatches(lessons, transform, batch_size=fit.batch_size),
             peers=peers,
             fit=fit,
@@ -277,9 +281,35 @@ class TextModality(Modality):
             remarks=_taught(config, lessons),
         )
 
+    def _prepare_kept(
+        self, config: TextConfig, corpus: Corpus[str], device: torch.device, on_step: OnStep | None
+    ) -> Task:
+        """Fit the teacher, and make the task in which it is the network; nothing is left to train in epochs."""
+        from pyclassify.text import teacher
+        from pyclassify.text.data import least_usual_length
+
+        splits = corpus.splits
+        choosing, calibration = _halved(splits.validation, config.seed)
+        taught = teacher.fitted(config, replace(splits, validation=choosing), device=device, on_step=on_step)
+        sure_from = least_usual_length(splits.train.items, tokens="words")
+        arguments, transform = taught.kept(sure_from=sure_from)
+        network = encoder.Encoder(num_labels=len(splits.labels), **arguments)
+        network.load_state_dict(taught.state_dict())
+        fit = replace(_fit_config(config, num_examples=len(splits.train), num_lessons=0), epochs=0)
+        name = Path(str(config.teacher)).name
+        return Task(
+            network=network,
+            settings=Network(name="encoder", arguments=arguments),
+            transform=transform,
+            **_batches((splits.train, choosing, splits.test, calibration), transform, fit.batch_size),
+            peers={} if config.measure_only else {"untaught": lambda: self._answer_untaught(config, corpus, device)},
+            fit=fit,
+            remarks=(Message("notes.teacher_kept", {"teacher": name}).text(),),
+        )
+
     def _answer_untaught(self, config: TextConfig, corpus: Corpus[str], device: torch.device) -> Tensor:
         """Train the network without a teacher and answer the test split, label ids (M,) int64 in its order."""
-        config = replace(config, teacher=None, unlabelled=None, epochs=None, minutes=None)
+        config = replace(config, teacher=None, keep_teacher=False, unlabelled=None, epochs=None, minutes=None)
         task = self.prepare(config, corpus, device)
         for _ in trainer.fit(task.network, task.train, task.validation, task.fit, device=device):
             pass
@@ -305,8 +335,33 @@ class TextModality(Modality):
         """Train a support vector machine on TF-IDF of the same texts and answer the test data."""
         assert isinstance(task.transform, TextTransform)
         tokens = task.transform.tokens
+        if tokens == "pieces":
+            from pyclassify.text.data import choose_tokens
+
+            tokens = choose_tokens(corpus.splits.train.items)
         label_ids = networks.fit_baseline(corpus.splits.train, corpus.splits.test.items, tokens=tokens)
         return BaselineAnswers(name=f"tfidf_svm_{tokens}", fields={}, label_ids=label_ids)
+
+
+def _halved(validation: Examples[str], seed: int) -> tuple[Examples[str], Examples[str] | None]:
+    """Return the part of the validation split to choose by, and the part to calibrate with, if it is large enough."""
+    halves = calibration_positions(validation, seed)
+    return (validation, None) if halves is None else (validation.take(halves[0]), validation.take(halves[1]))
+
+
+def _batches(
+    parts: tuple[Examples[str], Examples[str], Examples[str], Examples[str] | None],
+    transform: TextTransform,
+    batch_size: int,
+) -> dict[str, Any]:
+    """Return the parts in batches, as arguments of `Task`."""
+    from pyclassify.text.data import TextBatches
+
+    names = ("train", "validation", "test", "calibration")
+    return {
+        name: None if part is None else TextBatches(part, transform, batch_size=batch_size)
+        for name, part in zip(names, parts, strict=True)
+    }
 
 
 def _variant(config: TextConfig) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from pyclassify.dataset import FOLDS, Batches, Examples
 from pyclassify.locales import Message
+from pyclassify.text.encoder import Encoder
 from pyclassify.text.ngrams import MAX_FOLDED_ENTRIES, SMALL_DATASET, FoldedTexts, NgramTable
 from pyclassify.text.transform import UNKNOWN_ID
 from pyclassify.training.config import TEXT_NETWORKS
@@ -387,7 +388,7 @@ class Lstm(nn.Module):
         return last
 
 
-_NETWORKS: Final[dict[str, Callable[..., nn.Module]]] = {"wide_deep": WideDeep, "lstm": Lstm}
+_NETWORKS: Final[dict[str, Callable[..., nn.Module]]] = {"wide_deep": WideDeep, "lstm": Lstm, "encoder": Encoder}
 
 
 def build(name: str, *, num_labels: int, **arguments: Any) -> nn.Module:

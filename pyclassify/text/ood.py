@@ -27,10 +27,10 @@ from pyclassify.ood import REFUSED_SHARE, Scale, View, checked_tensor, device_of
 from pyclassify.text.english import UNREADABLE, WordVectors
 from pyclassify.text.transform import UNKNOWN_ID, TextTransform
 
-ORDERS: Final = {"words": 2, "characters": 4}
+ORDERS: Final = {"words": 2, "characters": 4, "pieces": 2}
 """Tokens in the longest n-grams that are counted: longer ones of words hardly ever occur twice."""
 
-WORD_TOKENS: Final = {"words": 1, "characters": 5}
+WORD_TOKENS: Final = {"words": 1, "characters": 5, "pieces": 1}
 """Tokens in a word, about."""
 
 MAX_ORDER: Final = 8

@@ -3,7 +3,8 @@
 The teacher is an encoder of the Hub, or a folder of one, with a linear layer on the mean of its token vectors. A few
 labelled texts fit that layer alone; more of them fine-tune the encoder. Then the teacher answers the sentences and
 clauses of all texts, labelled or not, and the default network learns its probabilities beside the labels (Hinton,
-Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network"). The checkpoint holds that network alone.
+Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network"). The checkpoint holds that network alone, or with
+`keep_teacher` the teacher itself, see `text.encoder`.
 
 The package transformers is optional. Weights are read from safetensors only, and no code from the Hub runs.
 """
@@ -33,8 +34,10 @@ from pyclassify.device import fast_dtype
 from pyclassify.errors import ConfigError, DataError, InputError
 from pyclassify.modality import OnStep
 from pyclassify.tables import PathSource, guess_text_column, read_rows
+from pyclassify.text import encoder as encoders
 from pyclassify.text.data import TextBatches
-from pyclassify.text.transform import LINE_BREAK, TextTransform, tokenize
+from pyclassify.text.encoder import PARTS, PieceTransform
+from pyclassify.text.transform import LINE_BREAK, TextTransform, fold, tokenize
 from pyclassify.training.config import TextConfig, state_path
 
 FINE_TUNE_FROM: Final = 1_000
@@ -61,9 +64,6 @@ READ_TOKENS: Final = 72
 END_TOKENS: Final = (16, 56)
 """Tokens of the end of a longer text that the teacher is fine-tuned on, at least and at most: its pieces are as short,
 and the verdict often stands at the end (Sun and others 2019, "How to Fine-Tune BERT for Text Classification?")."""
-
-MAX_WINDOWS: Final = 4
-"""Parts of a longer text that the teacher reads to answer it, evenly spaced from its first to its last."""
 
 _EPOCHS: Final = 2
 _LEARNING_RATE: Final = 5e-5
@@ -92,9 +92,14 @@ def check(config: TextConfig) -> None:
         DataError: there is no file with unlabelled texts.
     """
     if config.teacher is None:
+        if config.keep_teacher:
+            raise ConfigError("keep_teacher_needs_teacher")
         if config.unlabelled is not None:
             raise ConfigError("unlabelled_needs_teacher")
         return
+    for option in ("unlabelled", "epochs", "minutes"):
+        if config.keep_teacher and getattr(config, option) is not None:
+            raise ConfigError("keep_teacher_or_option", option=option)
     if config.network != "wide_deep":
         raise ConfigError("teacher_needs_wide_deep", network=config.network)
     if config.unlabelled is not None and not config.unlabelled.is_file():
@@ -339,27 +344,51 @@ class Teacher(nn.Module):
         dtype = fast_dtype(device)
         return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
 
+    # Keeping
+
+    def kept(self, *, sure_from: int) -> tuple[dict[str, Any], PieceTransform]:
+        """Return what makes the network that is this teacher: the arguments of an `Encoder`, and its transform.
+
+        The network takes the weights of `state_dict`.
+        """
+        tokenizer = self.tokenizer
+        prefix, suffix = encoders.special_ids(tokenizer)
+        part = READ_TOKENS - len(prefix) - len(suffix)
+        unknown = next((i for i in (tokenizer.unk_token_id, tokenizer.pad_token_id) if i is not None), 0)
+        config: Any = self.encoder.config
+        arguments = {
+            "model_type": config.model_type,
+            "settings": encoders.architecture(config),
+            "prefix": prefix,
+            "suffix": suffix,
+            "unknown": unknown,
+            "part": part,
+            "normalized": self._reads_normalized,
+        }
+        content = tokenizer.backend_tokenizer.to_str().encode()
+        return arguments, PieceTransform(content, unknown=unknown, max_tokens=PARTS * part, sure_from=sure_from)
+
     # Reading
 
     def _encode_ends(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of the last tokens of each text."""
         self.tokenizer.truncation_side = "left"
-        rows: list[list[int]] = self.tokenizer(list(map(_spaced, texts)), truncation=True, max_length=READ_TOKENS)[
+        rows: list[list[int]] = self.tokenizer(list(map(_folded, texts)), truncation=True, max_length=READ_TOKENS)[
             "input_ids"
         ]
         return rows
 
     def _encode_windows(self, texts: Sequence[str]) -> tuple[list[list[int]], Tensor]:
-        """Return the ids of at most MAX_WINDOWS parts of each text, and the position of the text of each part."""
+        """Return the ids of at most PARTS parts of each text, and the position of the text of each part."""
         self.tokenizer.truncation_side = "right"
         windows, owners = [], []
         for position, text in enumerate(texts):
             parts = self.tokenizer(
-                _spaced(text), truncation=True, max_length=READ_TOKENS, return_overflowing_tokens=True
+                _folded(text), truncation=True, max_length=READ_TOKENS, return_overflowing_tokens=True
             )["input_ids"]
             # slow tokenizers return the parts flat
             parts = parts if parts and isinstance(parts[0], list) else [parts]
-            for part in np.linspace(0, len(parts) - 1, min(len(parts), MAX_WINDOWS)).round().astype(int):
+            for part in encoders.chosen_parts(len(parts)):
                 windows.append(parts[part])
                 owners.append(position)
         return windows, torch.tensor(owners)
@@ -400,8 +429,8 @@ def load(source: str, *, num_labels: int, device: torch.device) -> Teacher:
         raise ConfigError("teacher_unusable", source=source, reason=reason or type(error).__name__) from error
 
 
-def _spaced(text: str) -> str:
-    return LINE_BREAK.sub(" ", text)
+def _folded(text: str) -> str:
+    return fold(text, lowercase=False)
 
 
 def _short_first(rows: Sequence[list[int]], limit: int, seed: int) -> list[int]:
@@ -467,6 +496,41 @@ class LessonBatches(TextBatches):
         self._label_ids = lessons.targets
 
 
+def fitted(config: TextConfig, splits: Splits[str], *, device: torch.device, on_step: OnStep | None = None) -> Teacher:
+    """Load the teacher and fit it, if its weights were not kept; with `measure_only` those of the checkpoint follow.
+
+    Args:
+        config: names the teacher.
+        splits: train to learn from, and validation to choose the teacher's epoch by.
+        device: to compute on.
+        on_step: told of the progress.
+
+    Raises:
+        ConfigError: the teacher cannot be loaded, or cannot be kept as it should be.
+    """
+    assert config.teacher is not None
+    teacher = load(config.teacher, num_labels=len(splits.labels), device=device)
+    if config.keep_teacher:
+        encoders.check(config.teacher, teacher.encoder, teacher.tokenizer)
+    if config.measure_only:
+        teacher._reads_normalized = len(splits.train) < FINE_TUNE_FROM
+        return teacher
+    cached = _cache(config, splits, (*splits.train.items, *splits.validation.items))
+    weights = cached.read("teacher-weights")
+    if weights is not None:
+        teacher._reads_normalized = bool(weights.pop("reads_normalized"))
+        teacher.unseen = weights.pop("unseen", None)
+        teacher.load_state_dict(weights)
+        teacher.eval()
+        return teacher
+    teacher.fit(splits.train, splits.validation, seed=config.seed, on_step=on_step)
+    extra = {"reads_normalized": torch.tensor(int(teacher._reads_normalized))}
+    if teacher.unseen is not None:
+        extra["unseen"] = teacher.unseen
+    cached.write("teacher-weights", {**teacher.state_dict(), **extra})
+    return teacher
+
+
 def teach(
     config: TextConfig,
     splits: Splits[str],
@@ -493,31 +557,14 @@ def teach(
     Raises:
         ConfigError: the teacher cannot be loaded.
     """
-    assert config.teacher is not None
-    train, validation, num_labels = splits.train, splits.validation, len(splits.labels)
-    teacher = load(config.teacher, num_labels=num_labels, device=device)
+    train = splits.train
+    teacher = fitted(config, splits, device=device, on_step=on_step)
     words = frequent_words(chain(train.items, unlabelled), limit=MAX_WORDS)
     pieces_of_all = draw_pieces(chain(train.items, unlabelled), known=train.items, limit=MAX_PIECES, seed=config.seed)
     drawn = (*words, *pieces_of_all)
     texts = (*train.items, *drawn)
-    digest = hashlib.sha256("\0".join((config.teacher, str(config.seed), *texts)).encode("utf-8", "surrogatepass"))
-    digest.update(repr((train.label_ids, validation.label_ids)).encode())
-    cached = Cache(state_path(config.out).parent if config.out is not None else None, digest.hexdigest())
-
-    weights = cached.read("teacher-weights")
-    if weights is not None:
-        teacher._reads_normalized = bool(weights.pop("reads_normalized"))
-        teacher.unseen = weights.pop("unseen", None)
-        teacher.load_state_dict(weights)
-        teacher.eval()
-    else:
-        teacher.fit(train, validation, seed=config.seed, on_step=on_step)
-        extra = {"reads_normalized": torch.tensor(int(teacher._reads_normalized))}
-        if teacher.unseen is not None:
-            extra["unseen"] = teacher.unseen
-        cached.write("teacher-weights", {**teacher.state_dict(), **extra})
-
-    targets = functional.one_hot(train.label_tensor(), num_labels).float()
+    cached = _cache(config, splits, texts)
+    targets = functional.one_hot(train.label_tensor(), len(splits.labels)).float()
     # of a longer text the teacher has read a part only: there the label says more
     short = [i for i, text in enumerate(train.items) if len(text.split()) <= PIECE_WORDS[1]]
     answers = cached.read("teacher-answers")
@@ -528,6 +575,13 @@ def teach(
     known = probabilities[: len(short)] if teacher.unseen is None else teacher.unseen[short]
     targets[short] = LABEL_SHARE * targets[short] + (1 - LABEL_SHARE) * known
     return Lessons(texts, torch.cat([targets, probabilities[len(short) :]])), teacher
+
+
+def _cache(config: TextConfig, splits: Splits[str], texts: Sequence[str]) -> Cache:
+    """Return where to keep what depends on the teacher, the labels and some texts."""
+    digest = hashlib.sha256("\0".join((str(config.teacher), str(config.seed), *texts)).encode("utf-8", "surrogatepass"))
+    digest.update(repr((splits.train.label_ids, splits.validation.label_ids)).encode())
+    return Cache(state_path(config.out).parent if config.out is not None else None, digest.hexdigest())
 
 
 @dataclass(frozen=True, slots=True)

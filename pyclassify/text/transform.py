@@ -38,7 +38,8 @@ from pyclassify.locales import Message
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-Tokens = Literal["words", "characters"]
+Tokens = Literal["words", "characters", "pieces"]
+"""Pieces of words are those of a language model, see `text.encoder`."""
 
 PADDING: Final = "<pad>"
 UNKNOWN: Final = "<unk>"
@@ -166,8 +167,8 @@ class TextTransform:
         Raises:
             InputError: it is no text, has nothing to read in it, or is longer than MAX_TEXT_CHARACTERS.
         """
-        tokens, notes = self._read(item)
-        return Prepared(torch.tensor(self._look_up(tokens)), notes)
+        ids, notes = self._read(item)
+        return Prepared(torch.tensor(ids), notes)
 
     def ids(self, text: str) -> list[int]:
         """Return the same ids as a list, for reading many texts.
@@ -175,29 +176,30 @@ class TextTransform:
         Raises:
             InputError: as when called.
         """
-        return self._look_up(self._read(text)[0])
+        return self._read(text)[0]
 
-    def _read(self, text: object) -> tuple[list[str], tuple[Message, ...]]:
+    def _read(self, text: object) -> tuple[list[int], tuple[Message, ...]]:
         if not isinstance(text, str):
             raise InputError("text_expected", type=type(text).__name__)
         if len(text) > MAX_TEXT_CHARACTERS:
             raise InputError("text_too_long", count=len(text), limit=MAX_TEXT_CHARACTERS)
-        tokens = tokenize(text, tokens=self.tokens, lowercase=self.lowercase)
-        if not tokens:
+        ids = self._tokenize(text)
+        if not ids:
             raise InputError("text_empty")
-        if len(tokens) > self.max_tokens:
-            return self._cut(tokens)
-        return tokens, (Message("notes.too_short"),) if len(tokens) < self.sure_from else ()
+        if len(ids) > self.max_tokens:
+            return self._cut(ids)
+        return ids, (Message("notes.too_short"),) if len(ids) < self.sure_from else ()
 
-    def _cut(self, tokens: list[str]) -> tuple[list[str], tuple[Message, ...]]:
+    def _tokenize(self, text: str) -> list[int]:
+        tokens = tokenize(text, tokens=self.tokens, lowercase=self.lowercase)
+        return [self._ids.get(token, UNKNOWN_ID) for token in tokens]
+
+    def _cut(self, ids: list[int]) -> tuple[list[int], tuple[Message, ...]]:
         # the spaces at both ends of a text in characters are ours: they stay, and are not counted in the note
         ends = 2 if self.tokens == "characters" else 0
-        fields = {"kept": self.max_tokens - ends, "total": len(tokens) - ends}
-        kept = tokens[: self.max_tokens - ends // 2] + [" "] * (ends // 2)
+        fields = {"kept": self.max_tokens - ends, "total": len(ids) - ends}
+        kept = ids[: self.max_tokens - ends // 2] + ids[-1:] * (ends // 2)
         return kept, (Message(f"notes.first_{self.tokens}_only", fields),)
-
-    def _look_up(self, tokens: list[str]) -> list[int]:
-        return [self._ids.get(token, UNKNOWN_ID) for token in tokens]
 
     def collate(self, tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Pad N texts on the right to the longest of them.

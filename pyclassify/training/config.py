@@ -182,6 +182,7 @@ class TextConfig(TrainingConfig):
         vocabulary_size: most frequent tokens that are kept.
         vectors: pretrained word vectors for `lstm`: a file, or a name that torchtext downloads.
         teacher: folder, or "user/name" on the Hub, of a pretrained language model that the network learns from.
+        keep_teacher: whether the checkpoint holds the teacher itself in place of a network that learns from it.
         unlabelled: file with further texts that the teacher answers, a table or a text per line.
     """
 
@@ -197,6 +198,7 @@ class TextConfig(TrainingConfig):
     vocabulary_size: int | None = None
     vectors: str | None = None
     teacher: str | None = None
+    keep_teacher: bool = False
     unlabelled: Path | None = None
 
 
