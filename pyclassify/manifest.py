@@ -329,8 +329,8 @@ class Training(Section):
         config: of the optimizer and schedule.
         weights: number format that the weights are kept in.
         remarks: sentences on the training for the card, such as where its weights began.
-        origin: by whom, on what and under which licence the weights, or those that they began with, were trained, if
-            that was elsewhere.
+        origin: by whom, on what and under which licence the weights, those that they began with, or word vectors that
+            they were made with were trained, if that was elsewhere.
     """
 
     command: str

@@ -315,6 +315,10 @@ class Modality(ABC):
     def fit_ood(self, network: nn.Module, task: Task) -> tuple[Ood, dict[str, Tensor]]:
         """Fit the OOD detector: statistics on training data, scales and threshold on validation data."""
 
+    def origin(self, task: Task, ood: Ood) -> str:
+        """Return by whom, on what and under which licence the parts that others trained were trained, if any."""
+        return task.origin
+
     @abstractmethod
     def fit_baseline(self, corpus: Corpus[Any], task: Task) -> BaselineAnswers:
         """Train a simple model on the same examples and answer the test data."""

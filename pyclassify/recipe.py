@@ -179,7 +179,7 @@ def train(config: TrainingConfig, *, on_progress: OnProgress | None = None) -> T
         ood=ood,
         data=_summarize(corpus.splits, task, is_grouped),
         data_report=inspection.report,
-        training=training,
+        training=training.model_copy(update={"origin": kind.origin(task, ood) or training.origin}),
         description=_describe(config, previous.manifest.description if previous else Description()),
         skipped=[_skipped_item(skipped) for skipped in corpus.splits.skipped],
         size_bytes=sum(tensor.numel() * tensor.element_size() for tensor in weights.values()),
@@ -412,7 +412,6 @@ def _fit(
         num_parameters=sum(parameter.numel() for parameter in task.network.parameters()),
         weights=number_format,
         remarks=[*task.remarks, *notes],
-        origin=task.origin,
     )
 
 

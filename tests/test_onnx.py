@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from pyclassify import checkpoint, modality
 from pyclassify.manifest import Network
 from pyclassify.text import networks
-from tests.test_text_networks import FewBatches, pad
+from pyclassify.text.transform import Tokens
+from tests.test_text_networks import FewBatches, make_words, pad
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -163,6 +164,14 @@ def test_the_default_network_for_text(tokens: str, num_labels: int) -> None:
     before = probabilities(network, inputs)
     network.wide.table.weight.zero_()
     assert np.abs(probabilities(network, inputs) - before).max() > 0.02
+
+
+@pytest.mark.parametrize("tokens", ["words", "characters"])
+def test_the_default_network_with_scores_of_words(tokens: Tokens) -> None:
+    network, transform = make_words(tokens)
+    texts = ["the good", "so nice, nice and poor: the best", "awful", "a poor film\u00f1", "great"]
+    batches = [transform.collate([transform(text).tensor for text in part]) for part in (texts, texts[1:2], texts[2:])]
+    check(network, Exported(network, batches[2]), batches)
 
 
 class _OnnxLstm(nn.Module):

@@ -452,6 +452,15 @@ def test_places_where_no_checkpoint_can_be(
 # The card
 
 
+def test_card_names_the_origin_of_word_vectors(table: Path, tmp_path: Path) -> None:
+    path = recipe.train(TextConfig(data=table, out=tmp_path / "few", device="cpu")).path
+    manifest = checkpoint.load(path).manifest
+    assert manifest.ood is not None
+    assert "meaning" in manifest.ood.views
+    assert "all-MiniLM-L6-v2" in training_of(manifest).origin
+    assert training_of(manifest).origin in (path / "README.md").read_text(encoding="utf-8")
+
+
 def test_card_says_what_the_scores_are_worth(text_checkpoint: Path) -> None:
     card = ModelCard.load(text_checkpoint / checkpoint.CARD)
     scores = scores_of(checkpoint.read_manifest(text_checkpoint))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,56 @@ def test_the_default_needs_no_validation_data(tmp_path: Path) -> None:
         log_odds = float(network(*inputs)[0, 1] - network(*inputs)[0, 0])
     # the spaces at the ends and between words have their part, too
     assert sum(weight for _, _, weight in explained.spans) == pytest.approx(log_odds - bias, abs=abs(log_odds - bias))
+
+
+ANIMALS = ["cat", "dog", "horse", "sheep", "rabbit", "mouse", "lion", "tiger", "elephant", "monkey"]
+MEALS = ["bread", "soup", "cheese", "salad", "pasta", "rice", "cake", "potato", "butter", "sandwich"]
+
+
+def table_of(path: Path, texts: list[str], labels: list[str]) -> TextConfig:
+    path.write_text(
+        "text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in zip(texts, labels, strict=True)),
+        encoding="utf-8",
+    )
+    return TextConfig(data=path)
+
+
+@pytest.mark.parametrize("tokens", ["words", "characters"])
+def test_a_few_english_texts_have_scores_for_words_that_they_lack(tmp_path: Path, tokens: str) -> None:
+    texts = [f"there is a {noun}" for noun in ANIMALS + MEALS]
+    options = replace(table_of(tmp_path / "few.tsv", texts, ["animal"] * 10 + ["meal"] * 10), tokens=tokens)
+    corpus = TEXT.read(options)
+    everything = np.random.default_rng(0).permutation(20)
+    corpus = TEXT.select(corpus, (everything[:16], everything[:0], everything[16:]))
+    task = TEXT.prepare(options, corpus, CPU)
+    network, transform = task.network, task.transform
+    assert isinstance(network, WideDeep)
+    assert network.words is not None
+    assert isinstance(transform, TextTransform)
+    assert list(trainer.fit(network, task.train, task.validation, task.fit)) == []
+    others = ["there is a goat", "there is a wolf", "there is a pizza", "there is a sausage"]
+    logits = network(*transform.collate([transform(text).tensor for text in others]))
+    labels = [corpus.splits.labels[i] for i in logits.argmax(dim=1)]
+    assert labels == ["animal", "animal", "meal", "meal"]
+    settings, tensors = TEXT.fit_ood(network, task)
+    assert "Apache-2.0" in TEXT.origin(task, settings)
+    again = TEXT.build(Network.model_validate_json(task.settings.model_dump_json()), num_labels=2)
+    again.load_state_dict(network.state_dict())
+    inputs = next(iter(task.test.epoch()))[0]
+    torch.testing.assert_close(again.eval()(*inputs), network(*inputs))
+    assert len(TEXT.load_ood(again, settings, tensors).answer(*inputs)[0]) == len(inputs[0])
+
+
+def test_other_texts_have_no_scores_of_english_words(tmp_path: Path) -> None:
+    korean = [f"\uc815\ub9d0 {word} \uc601\ud654 {i}" for i in range(12) for word in ("\uc88b\uc740", "\ub098\uc05c")]
+    options = table_of(tmp_path / "korean.tsv", korean, ["good", "bad"] * 12)
+    corpus = TEXT.read(options)
+    corpus = TEXT.select(corpus, (np.arange(20), np.arange(0), np.arange(20, 24)))
+    task = TEXT.prepare(options, corpus, CPU)
+    assert isinstance(task.network, WideDeep)
+    assert task.network.words is None
+    task.network.prepare(task.train)
+    assert TEXT.origin(task, TEXT.fit_ood(task.network, task)[0]) == ""
 
 
 def test_a_large_validation_split_is_halved(tmp_path: Path) -> None:

@@ -14,8 +14,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from pyclassify.dataset import Examples
-from pyclassify.text import networks, ngrams
+from pyclassify.text import english, networks, ngrams
+from pyclassify.text.data import TextBatches, build_vocabulary
+from pyclassify.text.networks import WideDeep
 from pyclassify.text.ngrams import NgramTable
+from pyclassify.text.transform import TextTransform, Tokens
+from pyclassify.text.word_scores import WordScores, known_tokens
 from pyclassify.training.config import TEXT_NETWORKS, FitConfig
 
 VOCABULARY = 30
@@ -432,3 +436,128 @@ def test_the_baseline_tells_labels_apart(tokens: str, word: str) -> None:
 def test_the_baseline_reads_texts_without_words() -> None:
     train = Examples(("!", "?") * 5, (0, 1) * 5)
     assert networks.fit_baseline(train, ["?", "!"], tokens="words").tolist() == [1, 0]
+
+
+WORDS = ["the", "good", "great", "nice", "bad", "awful", "poor"]
+PRAISE, BLAME = ["good", "great"], ["bad", "awful"]
+
+
+def small_vectors() -> english.WordVectors:
+    """Return vectors of words of praise, of blame, and of one that is neither."""
+    vectors = torch.tensor([[0, 0, 9], *[[90, i, 0] for i in range(3)], *[[-90, i, 0] for i in range(3)]])
+    words = torch.tensor(list("\n".join(WORDS).encode()), dtype=torch.uint8)
+    return english.WordVectors({"words": words, "vectors": vectors.to(torch.int8)})
+
+
+def make_words(tokens: Tokens, *, num_labels: int = 2) -> tuple[WideDeep, TextTransform]:
+    """Return a network for texts of "the" and one other word, fitted without "nice" and "poor"."""
+    texts = [f"the {word}" for word in PRAISE + BLAME] * 3
+    label_ids = ([0] * len(PRAISE) + [1] * len(BLAME)) * 3
+    vectors = small_vectors()
+    vocabulary = build_vocabulary(texts, tokens=tokens, max_size=100)
+    vocabulary = (*vocabulary, *(token for token in known_tokens(vectors, tokens) if token not in vocabulary))
+    transform = TextTransform(vocabulary, tokens=tokens)
+    size = len(vocabulary)
+    words = {"words": size} if tokens == "words" else {"words": len(WORDS) + 1, "characters": size}
+    network = networks.build(
+        "wide_deep",
+        num_labels=num_labels,
+        vocabulary_size=size,
+        buckets=2**8,
+        order=1,
+        channels=0,
+        cross_validated=True,
+        words=words,
+    )
+    assert isinstance(network, WideDeep)
+    assert network.words is not None
+    network.words.load_vectors(vectors, vocabulary)
+    if num_labels > 2:
+        label_ids = [i % num_labels for i in range(len(texts))]
+    network.prepare(TextBatches(Examples(tuple(texts), tuple(label_ids)), transform, batch_size=5))
+    return network.eval(), transform
+
+
+def logits_of(network: nn.Module, transform: TextTransform, *texts: str) -> Tensor:
+    with torch.no_grad():
+        logits: Tensor = network(*transform.collate([transform(text).tensor for text in texts]))
+    return logits
+
+
+both_tokens = pytest.mark.parametrize("tokens", ["words", "characters"])
+
+
+@both_tokens
+def test_words_that_no_training_text_has_count_by_their_vectors(tokens: Tokens) -> None:
+    network, transform = make_words(tokens)
+    assert logits_of(network, transform, "the nice", "the poor").argmax(dim=1).tolist() == [0, 1]
+    assert network.words is not None
+    # letters that belong to a longer word, or to one with a digit or an unknown letter in it, are another word
+    unknown = ["nicely", "unnice", "nice1", "nice\u00f1", "nice" * 30]
+    nothing = logits_of(network.words, transform, *unknown)
+    torch.testing.assert_close(nothing, logits_of(network.words, transform, "42").expand(len(unknown), 2))
+    for text in ("NICE!", '"nice"', "nice, nice"):
+        torch.testing.assert_close(
+            logits_of(network.words, transform, text), logits_of(network.words, transform, "nice")
+        )
+    answers = network.out_of_fold()
+    assert answers is not None
+    assert (answers[0].argmax(dim=1) == answers[1]).all()
+
+
+@both_tokens
+@pytest.mark.parametrize("num_labels", [2, 3])
+def test_scores_of_words_depend_on_the_text_alone(tokens: Tokens, num_labels: int) -> None:
+    network, transform = make_words(tokens, num_labels=num_labels)
+    texts = ["the good", "bad", "so nice, nice and poor: the best", "?"]
+    singles = torch.cat([logits_of(network, transform, text) for text in texts])
+    ids, lengths = transform.collate([transform(text).tensor for text in texts])
+    torch.testing.assert_close(network(ids, lengths), singles)
+    junk = torch.cat([ids, ids], dim=1)
+    junk[torch.arange(junk.shape[1]) >= lengths.unsqueeze(1)] = len(transform.vocabulary) - 1
+    torch.testing.assert_close(network(junk, lengths), singles)
+    assert network(torch.zeros(2, 3, dtype=torch.int64), torch.tensor([0, 3])).isfinite().all()
+    arguments = {"words": network.words.words, "characters": network.words.characters} if network.words else None
+    again = networks.build(
+        "wide_deep",
+        num_labels=num_labels,
+        vocabulary_size=len(transform.vocabulary),
+        buckets=2**8,
+        order=1,
+        channels=0,
+        cross_validated=True,
+        words=arguments,
+    ).eval()
+    again.load_state_dict(network.state_dict())
+    torch.testing.assert_close(again(ids, lengths), singles)
+
+
+@both_tokens
+def test_words_share_out_their_scores(tokens: Tokens) -> None:
+    network, transform = make_words(tokens, num_labels=3)
+    assert network.words is not None
+    ids = transform("nice, nice and poor: the best").tensor
+    scores = network.words.token_scores(ids)
+    assert scores.shape == (len(ids), 3)
+    total = logits_of(network.words, transform, "nice, nice and poor: the best")[0] - network.words.bias
+    torch.testing.assert_close(scores.sum(dim=0), total)
+    size = 1 if tokens == "words" else 4
+    first = 0 if tokens == "words" else 1
+    torch.testing.assert_close(scores[first], scores[first + size - 1])
+    assert not scores[first + size].any()  # the comma
+
+
+def test_scores_of_words_need_vectors_to_be_fitted() -> None:
+    network = cross_validated(words={"words": VOCABULARY})
+    with pytest.raises(ValueError, match="word vectors"):
+        network.prepare(drawn_batches(2))
+
+
+def test_words_are_left_out_where_they_do_not_help() -> None:
+    vectors = small_vectors()
+    texts = ["the film", "the end"] * 20  # none of the words that tell them apart has a vector
+    vocabulary = (*build_vocabulary(texts, tokens="words", max_size=100), "good")
+    batches = TextBatches(Examples(tuple(texts), (0, 1) * 20), TextTransform(vocabulary, tokens="words"), batch_size=8)
+    words = WordScores(num_labels=2, words=len(vocabulary))
+    words.load_vectors(vectors, vocabulary)
+    assert not networks.needs_words(words, NgramTable(num_labels=2, buckets=2**8, order=1), batches)

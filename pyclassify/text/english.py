@@ -57,17 +57,28 @@ class WordVectors:
         self._rows = {name: row for row, name in enumerate(names)}
         self._vectors: Floats32 = vectors.numpy().astype(np.float32)
 
+    @property
+    def words(self) -> list[str]:
+        """The M words."""
+        return list(self._rows)
+
     def __call__(self, texts: Sequence[str]) -> Floats32:
         """Return the direction of each text, (N, D) of length 1; zero where no word has a vector."""
-        result = np.zeros((len(texts), self.size), dtype=np.float32)
+        _, sums = self.sums(texts)
+        sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-6)
+        return sums
+
+    def sums(self, texts: Sequence[str]) -> tuple[Floats32, Floats32]:
+        """Return the weights of the words of each text, summed (N,), and their weighted vectors, summed (N, D)."""
+        weights = np.zeros(len(texts), dtype=np.float32)
+        vectors = np.zeros((len(texts), self.size), dtype=np.float32)
         for row, text in enumerate(texts):
             places = np.array(
                 [place for word in _words(text) if (place := self._rows.get(word)) is not None], dtype=int
             )
-            if len(places):
-                total = ((places + 1) / (places + 1 + COMMON_RANK)).astype(np.float32) @ self._vectors[places]
-                result[row] = total / max(1e-6, float(np.linalg.norm(total)))
-        return result
+            rarity = ((places + 1) / (places + 1 + COMMON_RANK)).astype(np.float32)
+            weights[row], vectors[row] = rarity.sum(), rarity @ self._vectors[places]
+        return weights, vectors
 
     def coverage(self, texts: Sequence[str]) -> float:
         """Return the share of the words of all texts together that have a vector."""

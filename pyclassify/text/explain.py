@@ -79,9 +79,9 @@ def word_weights(
 def token_weights(network: nn.Module, ids: Tensor, lengths: Tensor, label_id: int) -> Tensor:
     """Attribute the label's log-odds to the tokens of one text.
 
-    The n-gram table is linear: each n-gram's score is shared out among its tokens, and nothing is estimated. Networks
-    get integrated gradients (Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks") from a text of the
-    same length in which every token is unknown.
+    N-gram table and scores of words are linear: each score is shared out among its tokens, and nothing is estimated.
+    Networks get integrated gradients (Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks") from a text
+    of the same length in which every token is unknown.
 
     Args:
         network: one of TEXT_NETWORKS.
@@ -97,7 +97,10 @@ def token_weights(network: nn.Module, ids: Tensor, lengths: Tensor, label_id: in
     if not isinstance(network, WideDeep):
         return _integrated_gradients(network, ids, lengths, gradient).double().cpu()
     with torch.no_grad():
-        weights: Tensor = network.shares[0] * (network.wide.token_scores(ids[0]) @ gradient)
+        scores = network.wide.token_scores(ids[0])
+        if network.words is not None:
+            scores = scores + network.words.token_scores(ids[0])
+        weights: Tensor = network.shares[0] * (scores @ gradient)
     if network.deep is not None and network.shares[1]:
         weights = weights + network.shares[1] * _integrated_gradients(network.deep, ids, lengths, gradient)
     return weights.double().cpu()

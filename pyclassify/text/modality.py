@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 import torch
 from torch import Tensor, nn
 
-from pyclassify.dataset import Examples, calibration_positions
+from pyclassify.dataset import Batches, Examples, calibration_positions
 from pyclassify.dedup import Duplicates, Selection, selected
 from pyclassify.errors import ConfigError
 from pyclassify.locales import Message
@@ -23,9 +23,10 @@ from pyclassify.modality import BaselineAnswers, Corpus, LoadStart, Modality, On
 from pyclassify.text import dedup, encoder, english, explain, networks, ood
 from pyclassify.text.encoder import PieceTransform
 from pyclassify.text.explain import TextExplanation
-from pyclassify.text.ngrams import FEW_TEXTS
-from pyclassify.text.ood import TextOod
+from pyclassify.text.ngrams import FEW_TEXTS, NgramTable
+from pyclassify.text.ood import MEANING, TextOod
 from pyclassify.text.transform import MIN_TOKENS, TextTransform, Tokens
+from pyclassify.text.word_scores import FEW_FOR_WORDS, MAX_LABELS, WordScores, known_tokens
 from pyclassify.training import trainer
 from pyclassify.training.config import TEXT_DATASETS, TEXT_NETWORKS, FitConfig, TextConfig
 from pyclassify.training.trainer import CrossFits
@@ -214,6 +215,8 @@ class TextModality(Modality):
 
         A teacher is fitted here, and answers all texts.
         """
+        from pyclassify.text.data import TextBatches
+
         if config.keep_teacher:
             return self._prepare_kept(config, corpus, device, on_step)
         splits = corpus.splits
@@ -235,7 +238,7 @@ class TextModality(Modality):
                 }
         transform = _make_transform(config, splits.train.items, unlabelled)
         fit = _fit_config(config, num_examples=len(splits.train), num_lessons=len(lessons.texts) if lessons else 0)
-        batches = _batches((splits.train, choosing, splits.test, calibration), transform, fit.batch_size)
+        train = TextBatches(splits.train, transform, batch_size=fit.batch_size)
         num_labels = len(splits.labels)
         arguments = networks.arguments_for(
             config.network,
@@ -243,19 +246,24 @@ class TextModality(Modality):
             num_labels=num_labels,
             tokens=transform.tokens,
             num_examples=len(splits.train),
-            num_tokens=batches["train"].num_tokens,
+            num_tokens=train.num_tokens,
             is_taught=config.teacher is not None,
         )
         if config.network == "wide_deep":
             if arguments["cross_validated"] and len(splits.train) <= FEW_TEXTS:
                 arguments["order"] = networks.choose_order(
-                    batches["train"], tokens=transform.tokens, num_labels=num_labels, buckets=arguments["buckets"]
+                    train, tokens=transform.tokens, num_labels=num_labels, buckets=arguments["buckets"]
                 )
+            # a teacher knows more words, and a vocabulary of a chosen size cannot take more
+            if arguments["cross_validated"] and config.teacher is None and config.vocabulary_size is None:
+                transform, arguments = _add_words(train, transform, arguments, num_labels=num_labels)
             if not len(splits.validation):  # nothing could tell whether a network beside the table adds anything
                 arguments["channels"] = 0
                 fit = replace(fit, epochs=0)
         torch.manual_seed(config.seed)
         network = networks.build(config.network, num_labels=num_labels, **arguments)
+        if isinstance(network, networks.WideDeep) and network.words is not None:
+            network.words.load_vectors(english.load(), transform.vocabulary)
         if config.vectors and not (config.resume or config.measure_only):
             from pyclassify.text.datasets import load_vectors
 
@@ -273,7 +281,7 @@ class TextModality(Modality):
             network=network,
             settings=Network(name=config.network, arguments=arguments),
             transform=transform,
-            **batches,
+            **_batches((splits.train, choosing, splits.test, calibration), transform, fit.batch_size),
             lessons=None if lessons is None else teacher.LessonBatches(lessons, transform, batch_size=fit.batch_size),
             peers=peers,
             fit=fit,
@@ -328,8 +336,13 @@ class TextModality(Modality):
             held_out,
             transform=task.transform,
             out_of_fold=answers[0] if answers is not None and is_cross_fitted else None,
-            word_vectors=_word_vectors(task) if is_cross_fitted else None,
+            word_vectors=_word_vectors(task.train, task.transform, most=FEW_TEXTS) if is_cross_fitted else None,
         )
+
+    def origin(self, task: Task, ood: Ood) -> str:
+        """Return the origin of the word vectors, if the network or the OOD detector was made with them."""
+        has_words = isinstance(task.network, networks.WideDeep) and task.network.words is not None
+        return Message("notes.origin_of_word_vectors").text() if has_words or MEANING in ood.views else ""
 
     def fit_baseline(self, corpus: Corpus[str], task: Task) -> BaselineAnswers:
         """Train a support vector machine on TF-IDF of the same texts and answer the test data."""
@@ -379,14 +392,45 @@ def _taught(config: TextConfig, lessons: Lessons | None) -> tuple[str, ...]:
     return (Message("notes.taught", {"teacher": name, "counted": counted}).text(),)
 
 
-def _word_vectors(task: Task) -> english.WordVectors | None:
-    """Return vectors of English words for a training on a few English texts."""
-    if task.train.num_examples > FEW_TEXTS:
+def _word_vectors(train: Batches, transform: TextTransform, *, most: int) -> english.WordVectors | None:
+    """Return vectors of English words for a training on English texts, up to `most`."""
+    if train.num_examples > most:
         return None
-    assert isinstance(task.transform, TextTransform)
     vectors = english.load()
-    coverage = vectors.coverage(ood.training_texts(task.train, task.transform))
+    coverage = vectors.coverage(ood.training_texts(train, transform))
     return vectors if coverage >= english.LEAST_COVERAGE else None
+
+
+def _add_words(
+    train: Batches, transform: TextTransform, arguments: dict[str, Any], *, num_labels: int
+) -> tuple[TextTransform, dict[str, Any]]:
+    """Add scores of words by their vectors to the network of a few English texts, if cross-validation is for it.
+
+    Args:
+        train: the training texts.
+        transform: of them.
+        arguments: of `networks.WideDeep`.
+        num_labels: K.
+
+    Returns:
+        The transform, whose vocabulary then has all words with a vector, and the arguments.
+    """
+    vectors = _word_vectors(train, transform, most=FEW_FOR_WORDS) if num_labels <= MAX_LABELS else None
+    if vectors is None:
+        return transform, arguments
+    known = set(transform.vocabulary)
+    new = (token for token in known_tokens(vectors, transform.tokens) if token not in known)
+    extended = replace(transform, vocabulary=(*transform.vocabulary, *new))
+    size = len(extended.vocabulary)
+    sizes = {"words": size}
+    if transform.tokens == "characters":
+        sizes = {"words": len(vectors.words) + 1, "characters": size}
+    words = WordScores(num_labels=num_labels, **sizes)
+    words.load_vectors(vectors, extended.vocabulary)
+    table = NgramTable(num_labels=num_labels, buckets=arguments["buckets"], order=arguments["order"])
+    if not networks.needs_words(words, table, train):
+        return transform, arguments
+    return extended, {**arguments, "vocabulary_size": size, "words": sizes}
 
 
 def _frequent_tokens(transform: TextTransform) -> str:

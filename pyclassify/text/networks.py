@@ -7,7 +7,7 @@ nor on its length: every layer sees the valid tokens alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from pyclassify.locales import Message
 from pyclassify.text.encoder import Encoder
 from pyclassify.text.ngrams import MAX_FOLDED_ENTRIES, SMALL_DATASET, FoldedTexts, NgramTable
 from pyclassify.text.transform import UNKNOWN_ID
+from pyclassify.text.word_scores import COSTS, WordScores
 from pyclassify.training.config import TEXT_NETWORKS
 
 LARGE_DATASET: Final = 200_000
@@ -27,6 +28,9 @@ LARGE_DATASET: Final = 200_000
 
 SHARE_COST: Final = 10.0
 """Gain in nats, summed over the validation texts, that a whole share of the deep part must bring to be believed."""
+
+WORDS_SHARE_COST: Final = 0.5
+"""The same for the scores of words, which have fewer ways to look useful by chance."""
 
 SETTLED_AFTER: Final = 3
 """Epochs after which training stops if the deep part has no share and the n-gram table was cross-validated."""
@@ -140,6 +144,8 @@ class WideDeep(nn.Module):
     table and becomes part of it; validation data only decides whether the network adds anything. With more texts it is
     fitted to validation data.
 
+    Beside the table there may be scores of English words by their vectors, which are part of the same cross-validation.
+
     Args:
         num_labels: K.
         vocabulary_size: V, padding and the unknown token included.
@@ -156,11 +162,14 @@ class WideDeep(nn.Module):
         widths: tokens that each convolution sees, odd numbers.
         dropout: share of the numbers before the last layer that are set to zero in training.
         word_dropout: share of the tokens that are made unknown in training.
+        words: arguments of `WordScores` for a part on word vectors beside the table; None for none. It needs
+            `cross_validated`.
     """
 
     shares: Tensor
     biases: Tensor | None
     deep: Convolutions | None
+    words: WordScores | None
 
     def __init__(
         self,
@@ -179,12 +188,14 @@ class WideDeep(nn.Module):
         widths: Sequence[int] = (5,),
         dropout: float = 0.4,
         word_dropout: float = 0.1,
+        words: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.cross_validated, self.taught = cross_validated, taught
         self.register_buffer("shares", torch.ones(2))
         self.register_buffer("biases", torch.zeros(num_labels) if biases else None)
         self.wide = NgramTable(num_labels=num_labels, buckets=buckets, order=order, cost=cost)
+        self.words = None if words is None else WordScores(num_labels=num_labels, **words)
         self.deep = None
         if channels:
             self.deep = Convolutions(
@@ -207,8 +218,12 @@ class WideDeep(nn.Module):
             return
         texts = FoldedTexts(self.wide, batches)
         logits = texts.logits().unsqueeze(0)
-        regression = fit_regression(logits, texts.label_ids)
+        if self.words is not None:
+            logits = torch.cat([logits, _fit_words(self.words, batches, texts).unsqueeze(0)])
+        regression = fit_regression(logits, texts.label_ids, share_cost=WORDS_SHARE_COST)
         self.wide.rescale(float(regression.shares[0]), regression.biases)
+        if self.words is not None:
+            self.words.rescale(float(regression.shares[1]))
         self._folded = _cross_fitted(logits, texts.label_ids, texts.folds), texts.label_ids
 
     @torch.no_grad()
@@ -223,7 +238,7 @@ class WideDeep(nn.Module):
         self.eval()
         device = self.shares.device
         rows = [
-            (torch.stack([part(ids.to(device), lengths.to(device)) for part in (self.wide, self.deep)]), label_ids)
+            (torch.stack([part(ids.to(device), lengths.to(device)) for part in (self._linear, self.deep)]), label_ids)
             for (ids, lengths), label_ids in batches.epoch()
         ]
         logits = torch.cat([part_logits for part_logits, _ in rows], dim=1).double().cpu()
@@ -251,11 +266,16 @@ class WideDeep(nn.Module):
     def _has_deep_share(self) -> bool:
         return self.deep is not None and bool(self.shares[1] > 0)
 
+    def _linear(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Return the logits of the table, and of the words if there is such a part."""
+        logits: Tensor = self.wide(ids, lengths)
+        return logits if self.words is None else logits + self.words(ids, lengths)
+
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Map ids (N, L) int64 and lengths (N,) int64 to logits (N, K); in training those of the deep part alone."""
         if self.training and self.deep is not None:
             return self.deep(ids, lengths)  # type: ignore[no-any-return]
-        logits: Tensor = self.shares[0] * self.wide(ids, lengths)
+        logits: Tensor = self.shares[0] * self._linear(ids, lengths)
         if self.deep is not None:
             logits = logits + self.shares[1] * self.deep(ids, lengths)
         return logits if self.biases is None else logits + self.biases
@@ -275,15 +295,21 @@ class Regression:
 
 
 def fit_regression(
-    logits: Tensor, label_ids: Tensor, *, with_biases: bool = True, is_taught: bool = False
+    logits: Tensor,
+    label_ids: Tensor,
+    *,
+    with_biases: bool = True,
+    is_taught: bool = False,
+    share_cost: float = SHARE_COST,
 ) -> Regression:
     """Minimize the cross-entropy of logits that are mixed in shares, with biases.
 
     Args:
-        logits: (P, N, K) float64, of P parts: the table, and the network if there are two.
+        logits: (P, N, K) float64, of P parts: the table, and the network or the scores of words if there are two.
         label_ids: (N,) int64.
         with_biases: whether the biases are fitted, too; without, they are zero.
         is_taught: whether the network learned from a teacher: then a share of one half is expected of both parts.
+        share_cost: gain in nats, summed over the texts, that a whole share of the second part must bring.
 
     Returns:
         Shares of at least 0, or LEAST_SHARE of a single part, and biases.
@@ -299,7 +325,7 @@ def fit_regression(
         # A small penalty on the shares: where every answer is right, ever larger shares would be likelier still. And
         # the deep part has to earn its share: on a few hundred texts it can look useful by chance.
         penalty = 1e-4 * count * shares.square().sum()
-        penalty = penalty + SHARE_COST * ((shares - 0.5).square() if is_taught else shares[1:]).sum()
+        penalty = penalty + share_cost * ((shares - 0.5).square() if is_taught else shares[1:]).sum()
         penalty = penalty + biases.square().sum() / (2 * BIAS_SPREAD**2)
         if num_parts == 1:  # with next to no texts it stays near 1
             penalty = penalty + shares.log().square().sum() / 2
@@ -319,16 +345,28 @@ def fit_regression(
 
 
 def _cross_fitted(logits: Tensor, label_ids: Tensor, folds: Tensor) -> Tensor:
-    """Calibrate the logits (1, N, K) of each fold by a regression on the other folds: (N, K) float32."""
+    """Calibrate the logits (P, N, K) of P parts of each fold by a regression on the other folds: (N, K) float32."""
     result = torch.empty(logits.shape[1:])
     for fold in range(FOLDS):
         inside = folds == fold
         if not inside.any():
             continue
         others = ~inside if not inside.all() else inside
-        regression = fit_regression(logits[:, others], label_ids[others])
-        result[inside] = logits[0, inside].float() * regression.shares[0] + regression.biases
+        regression = fit_regression(logits[:, others], label_ids[others], share_cost=WORDS_SHARE_COST)
+        mixed = torch.einsum("p,pnk->nk", regression.shares, logits[:, inside].float())
+        result[inside] = mixed + regression.biases
     return result
+
+
+def _fit_words(words: WordScores, batches: Batches, texts: FoldedTexts) -> Tensor:
+    """Fit the scores of words at the cost that answers other folds best; return their out-of-fold logits (N, K)."""
+    losses = {}
+    for cost in COSTS:
+        logits = words.fit(batches, texts.folds, cost=cost)
+        regression = fit_regression(logits.unsqueeze(0), texts.label_ids)
+        mixed = logits * regression.shares[0] + regression.biases
+        losses[cost] = F.cross_entropy(mixed, texts.label_ids).item()
+    return words.fit(batches, texts.folds, cost=min(COSTS, key=lambda cost: losses[cost]))
 
 
 class Lstm(nn.Module):
@@ -472,6 +510,19 @@ def choose_order(batches: Batches, *, tokens: str, num_labels: int, buckets: int
         logits = _cross_fitted(texts.logits().unsqueeze(0), texts.label_ids, texts.folds)
         losses[order] = F.cross_entropy(logits, texts.label_ids).item()
     return min(losses, key=lambda order: losses[order])
+
+
+def needs_words(words: WordScores, table: NgramTable, batches: Batches) -> bool:
+    """Return whether the scores of words lower the loss of cross-validation beside the table.
+
+    Args:
+        words: with word vectors; they are fitted.
+        table: whose n-grams are counted; it is not changed.
+        batches: (ids, lengths) and label ids of the training texts, up to FEW_FOR_WORDS.
+    """
+    texts = FoldedTexts(table, batches)
+    logits = torch.stack([texts.logits(), _fit_words(words, batches, texts)])
+    return bool(fit_regression(logits, texts.label_ids, share_cost=WORDS_SHARE_COST).shares[1] > 0)
 
 
 def _buckets(num_labels: int, num_tokens: int) -> int:

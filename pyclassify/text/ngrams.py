@@ -84,7 +84,7 @@ class NgramTable(nn.Module):
         """Map ids (N, L) int64 and lengths (N,) int64 to logits (N, K)."""
         buckets, weights = self._weighted_buckets(ids, lengths)
         scores: Tensor = (self.table(buckets) * weights.unsqueeze(2)).sum(dim=1) + self.bias
-        return self._logits(scores)
+        return to_logits(scores, self.num_labels)
 
     def keys(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Hash all n-grams.
@@ -131,14 +131,11 @@ class NgramTable(nn.Module):
         for skip, part in enumerate(scores.view(self.order, num_tokens, -1)):
             for place in range(min(skip + 1, num_tokens)):
                 result[place:] += part[: num_tokens - place] / (skip + 1)
-        return self._logits(result / num_distinct.sqrt())
-
-    def _logits(self, scores: Tensor) -> Tensor:
-        return torch.cat([-scores / 2, scores / 2], dim=1) if self.num_labels == 2 else scores
+        return to_logits(result / num_distinct.sqrt(), self.num_labels)
 
     def _weighted_buckets(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return buckets (N, order * L) and their weights: 1 over the root of a text's distinct n-grams, or 0."""
-        buckets, is_counted = _distinct(self._known_buckets(ids, lengths), self.buckets)
+        buckets, is_counted = distinct(self._known_buckets(ids, lengths), self.buckets)
         return buckets, is_counted / is_counted.sum(dim=1, keepdim=True).clamp(min=1).sqrt()
 
     def _known_buckets(self, ids: Tensor, lengths: Tensor) -> Tensor:
@@ -170,7 +167,7 @@ class NgramTable(nn.Module):
         seen = document_frequency.sum(dim=0)
         weights = _rarity(seen, batches.num_examples) if is_small else ratios.abs().amax(dim=0)
         importance = (weights * is_kept).cpu()
-        coefficients, intercepts = _solve(*self._matrix(batches, importance, num_entries), cost=self.cost)
+        coefficients, intercepts = solve(*self._matrix(batches, importance, num_entries), cost=self.cost)
         self.table.weight.copy_((torch.from_numpy(coefficients).float() * importance).T)
         self.bias.copy_(torch.from_numpy(intercepts).float())
 
@@ -180,7 +177,7 @@ class NgramTable(nn.Module):
         counts = torch.zeros(self.num_labels * num_keys, device=device)
         totals = torch.zeros(self.num_labels, device=device)
         for (ids, lengths), label_ids in batches.epoch():
-            keys, is_counted = _distinct(self.keys(ids.to(device), lengths.to(device)), num_keys)
+            keys, is_counted = distinct(self.keys(ids.to(device), lengths.to(device)), num_keys)
             places = keys + label_ids.to(device).unsqueeze(1) * num_keys
             counts.index_add_(0, places.flatten(), is_counted.flatten().to(counts.dtype))
             totals.index_add_(0, label_ids.to(device), is_counted.sum(dim=1).to(totals.dtype))
@@ -237,7 +234,7 @@ class FoldedTexts:
         keys, ends, label_ids, texts = [], [0], [], []
         for (ids, lengths), batch_label_ids in batches.epoch():
             ids, lengths = ids.cpu(), lengths.cpu()
-            batch_keys, is_counted = _distinct(
+            batch_keys, is_counted = distinct(
                 table.keys(ids.to(table.bias.device), lengths.to(table.bias.device)).cpu(), table.buckets * RIVALS
             )
             keys.append(batch_keys[is_counted].numpy())
@@ -258,7 +255,7 @@ class FoldedTexts:
             inside = self.folds.numpy() == fold
             if inside.any() and not inside.all():
                 scores[inside] = self._scores(~inside, inside)
-        return self._table._logits(torch.from_numpy(scores))
+        return to_logits(torch.from_numpy(scores), self._table.num_labels)
 
     def _scores(self, fitted: Bools, answered: Bools) -> Any:
         """Return the scores (A, columns) of the texts to answer by a table that is fitted to others."""
@@ -273,18 +270,7 @@ class FoldedTexts:
             for part, length in zip(parts, lengths, strict=True)
         )
         label_ids = self.label_ids.numpy()[fitted]
-        present = np.unique(label_ids)
-        columns = self._table.bias.numel()
-        # a label whose only texts are to be answered is never the answer
-        scores = np.full((others.shape[0], columns), -1.0)
-        if columns == 1 and len(present) == 1:
-            return scores * (1 - 2 * present[0])
-        coefficients, intercepts = _solve(own, label_ids, cost=self._table.cost)
-        found = np.asarray(others @ coefficients.T) + intercepts
-        if columns > 1 and len(present) == 2:  # a single score, of the second of the two
-            found = np.concatenate([-found, found], axis=1)
-        scores[:, present if columns > 1 else slice(None)] = found
-        return scores
+        return held_out_scores(own, label_ids, others, columns=self._table.bias.numel(), cost=self._table.cost)
 
     def _choose(self, fitted: Bools) -> tuple[Any, Any]:
         """Choose the n-gram of each bucket as `NgramTable` does; return their columns, and how many texts have each."""
@@ -326,15 +312,43 @@ def _rarity(seen: Tensor, num_texts: int) -> Tensor:
     return weights / ((weights.square() * seen).sum() / seen.sum().clamp(min=1)).sqrt().clamp(min=1e-6)
 
 
-def _distinct(values: Tensor, end: int) -> tuple[Tensor, Tensor]:
+def distinct(values: Tensor, end: int) -> tuple[Tensor, Tensor]:
     """Sort each row, and mark the first of each value below `end`; values that are not marked mean nothing."""
     values = values.sort(dim=1).values
     is_first = values != F.pad(values[:, :-1], (1, 0), value=-1)
     return values.clamp(max=end - 1), is_first & (values < end)
 
 
-def _solve(matrix: Any, label_ids: Integers, *, cost: float) -> tuple[Any, Any]:
-    """Return coefficients (K, buckets) and intercepts (K,); a single row for two labels."""
+def to_logits(scores: Tensor, num_labels: int) -> Tensor:
+    """Map scores, (N, K), or (N, 1) for two labels, to logits (N, K)."""
+    return torch.cat([-scores / 2, scores / 2], dim=1) if num_labels == 2 else scores
+
+
+def held_out_scores(fitted: Any, label_ids: Integers, answered: Any, *, columns: int, cost: float) -> Any:
+    """Return the scores (A, columns) of texts by the solution for others.
+
+    Args:
+        fitted: (N, F) features of the others.
+        label_ids: (N,) of the others, some labels may be missing.
+        answered: (A, F) features of the texts.
+        columns: 1 for two labels, else K.
+        cost: of an error.
+    """
+    present = np.unique(label_ids)
+    # a label whose only texts are to be answered is never the answer
+    scores = np.full((answered.shape[0], columns), -1.0)
+    if columns == 1 and len(present) == 1:
+        return scores * (1 - 2 * present[0])
+    coefficients, intercepts = solve(fitted, label_ids, cost=cost)
+    found = np.asarray(answered @ coefficients.T) + intercepts
+    if columns > 1 and len(present) == 2:  # a single score, of the second of the two
+        found = np.concatenate([-found, found], axis=1)
+    scores[:, present if columns > 1 else slice(None)] = found
+    return scores
+
+
+def solve(matrix: Any, label_ids: Integers, *, cost: float) -> tuple[Any, Any]:
+    """Return coefficients (K, F) and intercepts (K,) for features (N, F); a single row for two labels."""
     # imported here: only training needs it
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
