@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from benchmarks import fastai_recipe, results
 from pyclassify import Classifier, ImageConfig, InputError, Prediction, checkpoint, recipe
-from pyclassify.dataset import split_folders, visible_folders
+from pyclassify.dataset import find_parts, visible_folders
 from pyclassify.device import pick
 from pyclassify.evaluation import accuracy_with_interval
 from pyclassify.formats import PICTURE_SUFFIXES, without_junk
@@ -158,7 +158,7 @@ def with_splits(folder: Path, place: Path) -> Path:
         folder: of the data set.
         place: for the links.
     """
-    splits = split_folders(folder)
+    splits = find_parts(folder).folders
     if splits:
         if "test" not in splits:
             sys.exit(f"{folder} has a folder train, but no folder test.")
