@@ -155,6 +155,12 @@ class Classifier:
         # a checkpoint without the number of examples keeps its percentages
         self._has_percentage = not 0 < calibration.num_examples < SHOWN_FROM
 
+    @property
+    def is_latin(self) -> bool:
+        """True if most of its vocabulary is ASCII, as of English; also for pictures, which need no script."""
+        vocabulary = getattr(self._transform, "vocabulary", ())
+        return 2 * sum(map(str.isascii, vocabulary)) >= len(vocabulary)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {self.kind}, {len(self.labels)} labels, on {self.device}>"
 

@@ -114,14 +114,14 @@ def test_line_about_a_checkpoint_has_labels_and_accuracy() -> None:
 
 def test_example_texts_go_to_the_checkpoint_that_fits(tmp_path: Path) -> None:
     widget = WIDGETS["text"]
-    films = FakeClassifier(data=DataSummary(name="imdb", train=1, validation=1, test=1))
+    films = FakeClassifier(data=DataSummary(name="sentiment", train=1, validation=1, test=1))
     examples = widget.examples({"films": films, "sms-spam": FakeClassifier()})
     assert {name for _, name in examples} == {"films", "sms-spam"}
     assert widget.examples({"topics": FakeClassifier()}) == []
     (fitting,) = widget.example_uploads("films", films, tmp_path)
-    assert len(fitting.path.read_text(encoding="utf-8").splitlines()) == 2
+    assert len(fitting.path.read_text(encoding="utf-8").splitlines()) == 3
     (every,) = widget.example_uploads("topics", FakeClassifier(), tmp_path)
-    assert len(every.path.read_text(encoding="utf-8").splitlines()) == 6
+    assert len(every.path.read_text(encoding="utf-8").splitlines()) == 7
 
 
 def test_example_pictures_can_be_read(tmp_path: Path) -> None:

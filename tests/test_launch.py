@@ -31,6 +31,7 @@ from pyclassify.formats import MAX_PICTURE_BYTES
 from pyclassify.locales import Message, text
 from pyclassify.ui import launch
 from pyclassify.ui.page import MAX_BATCH, build_page, launch_options
+from tests import fakes
 from tests.fakes import FakeClassifier, write_image_checkpoint, write_text_checkpoint
 
 ROOT = Path(app.__file__).parent
@@ -145,6 +146,17 @@ def test_only_finished_checkpoints_are_found(checkpoints: Path) -> None:
     ]
     assert launch.find_checkpoints(checkpoints / "imdb") == [(checkpoints / "imdb").resolve()]
     assert launch.find_checkpoints(checkpoints / "nowhere") == []
+
+
+def test_models_for_the_latin_script_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vocabulary = ["<pad>", "<unk>", *"\uac00\ub098\ub2e4\ub77c"]
+    with monkeypatch.context() as patched:
+        patched.setitem(fakes.FILES, "text", {"vocab.txt": "\n".join(vocabulary).encode()})
+        write_text_checkpoint(tmp_path / "korean")
+    write_text_checkpoint(tmp_path / "sentiment")
+    write_text_checkpoint(tmp_path / "topics", ["a", "b", "c"])
+    classifiers, _ = launch.load_all(tmp_path, "cpu")
+    assert list(classifiers) == ["topics", "sentiment", "korean"]
 
 
 def test_broken_checkpoint_is_named_and_the_others_work(checkpoints: Path, capsys: pytest.CaptureFixture[str]) -> None:

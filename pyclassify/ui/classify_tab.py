@@ -70,12 +70,13 @@ EXAMPLES: Final = Path(__file__).with_name("examples")
 
 # Written for this project. Each goes to the checkpoint that was trained on such texts, where the page has it.
 EXAMPLE_TEXTS: Final = (
+    ("sentiment", "Not bad at all."),
     (
-        "imdb",
+        "sentiment",
         "I went in expecting very little and came out grinning. The two leads are a joy, and the ending is perfect.",
     ),
     (
-        "imdb",
+        "sentiment",
         "Two hours of people whispering in the dark. I have seen paint dry with more suspense, and better lighting.",
     ),
     ("naver", "기대 없이 봤는데 마지막 장면에서 펑펑 울었어요. 올해 최고의 영화입니다."),

@@ -145,8 +145,8 @@ def load_all(folder: Path, device: str) -> tuple[dict[str, Classifier], dict[str
     """Load every checkpoint in a folder, or the one that the folder is.
 
     Returns:
-        The classifiers by name, those that know most labels first and equals in alphabetical order; and why the others
-        could not be loaded.
+        The classifiers by name, those that know most labels first; of equals those for the Latin script, which the page
+        speaks by default, and then in alphabetical order. And why the others could not be loaded.
     """
     import pyclassify
 
@@ -162,8 +162,8 @@ def load_all(folder: Path, device: str) -> tuple[dict[str, Classifier], dict[str
             broken[path.name] = Message("errors.checkpoint_failed", {"error": type(error).__name__})
         if path.name in broken:
             print(locales.text("serve.left_out", name=path.name, problem=broken[path.name]), file=sys.stderr)
-    by_labels = sorted(classifiers.items(), key=lambda pair: -len(pair[1].labels))
-    return dict(by_labels), broken
+    ordered = sorted(classifiers.items(), key=lambda pair: (-len(pair[1].labels), not pair[1].is_latin))
+    return dict(ordered), broken
 
 
 def find_checkpoints(folder: Path) -> list[Path]:
