@@ -515,13 +515,14 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "batch": batch,
     "explain": explain,
     "ood": ood,
+    "everyday": everyday,
     "mirrored": mirrored,
     "scale": scale,
 }
 
 DOCUMENTS: Final[dict[str, str]] = {
     "checkpoints": "README.md",
-    **dict.fromkeys(("trust", "ood", "explain"), "docs/trust.md"),
+    **dict.fromkeys(("trust", "everyday", "ood", "explain"), "docs/trust.md"),
     **dict.fromkeys(("tutorial", "baselines", "minutes", "latency", "load"), "docs/benchmarks.md"),
     **dict.fromkeys(("few_labels", "photos", "feel", "batch", "scale", "mirrored"), "docs/benchmarks.md"),
 }

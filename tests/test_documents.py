@@ -22,7 +22,7 @@ from tests import drawing
 
 ROOT = Path(__file__).parent.parent
 PATHS = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-SHIPPED = ("cifar10", "imdb", "naver", "sms-spam")
+SHIPPED = ("cifar10", "imagenet", "naver", "sentiment", "sms-spam")
 TEXTS = {path.name: path.read_text(encoding="utf-8") for path in PATHS}
 BLOCKS = [
     (name, language, code)
@@ -140,12 +140,12 @@ def test_training_commands(folder: Path, part: str) -> None:
 
 @pytest.mark.slow
 def test_names_are_changed_after_the_training(folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(folder / "checkpoints" / "imdb", tmp_path / "checkpoints" / "imdb")
+    shutil.copytree(folder / "checkpoints" / "sentiment", tmp_path / "checkpoints" / "sentiment")
     _run(["bash", "-c", block("training.md", "python -m train.cards")], tmp_path)
-    manifest = json.loads((tmp_path / "checkpoints" / "imdb" / "config.json").read_text(encoding="utf-8"))
+    manifest = json.loads((tmp_path / "checkpoints" / "sentiment" / "config.json").read_text(encoding="utf-8"))
     assert manifest["description"]["title"]["en"] == "Film reviews"
     assert set(manifest["description"]["label_names"]["ko"]) == {"neg", "pos"}
-    command = block("README.md", "python -m train.cards").replace("reviews", "imdb").replace("bad=", "neg=")
+    command = block("README.md", "python -m train.cards").replace("reviews", "sentiment").replace("bad=", "neg=")
     _run(["bash", "-c", command.replace("good=", "pos=")], tmp_path)
 
 
@@ -201,7 +201,7 @@ def test_call_from_python(folder: Path, page: str, name: str) -> None:
 def test_call_with_curl(folder: Path, page: str) -> None:
     output = _run(["bash", "-ec", block("api.md", "curl").replace("http://127.0.0.1:7860", page)], folder)
     assert output.count("event: complete") == 2
-    assert '"checkpoint": "imdb"' in output
+    assert '"checkpoint": "sentiment"' in output
     assert '"checkpoint": "cifar10"' in output
 
 
@@ -210,7 +210,7 @@ def test_call_from_javascript(folder: Path, page: str) -> None:
     code = block("api.md", "await classify(").replace("http://127.0.0.1:7860", page)
     (folder / "call.mjs").write_text(code, encoding="utf-8")
     output = _run(["node", "call.mjs"], folder)
-    assert output.index("checkpoint: 'imdb'") < output.index("checkpoint: 'cifar10'")
+    assert output.index("checkpoint: 'sentiment'") < output.index("checkpoint: 'cifar10'")
     assert re.search(r"message: '[^']*[가-힣]", output)
 
 

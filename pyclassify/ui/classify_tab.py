@@ -70,7 +70,7 @@ EXAMPLES: Final = Path(__file__).with_name("examples")
 
 # Written for this project. Each goes to the checkpoint that was trained on such texts, where the page has it.
 EXAMPLE_TEXTS: Final = (
-    ("sentiment", "Not bad at all."),
+    ("sentiment", "Best pizza I have had in years."),
     (
         "sentiment",
         "I went in expecting very little and came out grinning. The two leads are a joy, and the ending is perfect.",
