@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_kind_is_known_by_its_name() -> None:
     assert isinstance(MODALITY, ImageModality)
-    assert (MODALITY.kind, MODALITY.reads, MODALITY.extra_files) == ("image", "files", ())
+    assert (MODALITY.kind, MODALITY.reads, MODALITY.extra_files({})) == ("image", "files", ())
     assert ImageTransform(size_px=8)(MODALITY.sample()).tensor.shape == (3, 8, 8)
 
 

@@ -201,7 +201,7 @@ def test_unknown_fields_are_refused(path: tuple[Any, ...]) -> None:
         (("ood", "threshold"), None),
         (("network", "arguments", "rates"), [float("nan")]),
         (("scores", "accuracy"), 1.01),
-        (("training", "weights"), "int8"),
+        (("training", "weights"), "int4"),
         (("selftest", "inputs"), []),
     ],
 )

@@ -118,8 +118,8 @@ class SeededBatches(FewBatches):
 def _fit_table(monkeypatch: pytest.MonkeyPatch, most: int | None) -> tuple[NgramTable, list[int | None], list[Any]]:
     """Return a table, the seeds of the epochs that it was fitted in, and the inputs of the solver."""
     inputs: list[Any] = []
-    solve = ngrams._solve
-    monkeypatch.setattr(ngrams, "_solve", lambda *args, **kwargs: (inputs.append(args), solve(*args, **kwargs))[1])
+    solve = ngrams.solve
+    monkeypatch.setattr(ngrams, "solve", lambda *args, **kwargs: (inputs.append(args), solve(*args, **kwargs))[1])
     if most is not None:
         monkeypatch.setattr(ngrams, "MAX_ENTRIES", most)
     few = drawn_batches(2)
