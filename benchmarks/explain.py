@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     settings = Settings(device=device, num_inputs=options.n, num_shuffled=options.sanity)
     content: dict[str, Any] = {"part": options.part, "taken_away": [], "sanity": [], "timings": []}
-    for path in find_checkpoints(options.checkpoints):
+    for path in filter(shipped.has_training_data, find_checkpoints(options.checkpoints)):
         loaded = checkpoint.load(path)
         print(f"measuring: {loaded.name}", flush=True)
         items = shipped.read_splits(loaded, options.data).parts[options.part].items

@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     record = results.Record(benchmark="ood", module=MODULE, arguments=arguments, device=device, folder=options.results)
     rows: list[dict[str, Any]] = []
     for path in sorted(options.checkpoints.glob("*/config.json")):
-        if not options.only or path.parent.name in options.only:
+        is_asked = not options.only or path.parent.name in options.only
+        if is_asked and shipped.has_training_data(path.parent):
             rows.append(measure(path.parent, options.data, options.count, device))
             record.save({"rows": rows})
             _print(rows[-1])

@@ -11,11 +11,17 @@ from typing import Any
 import numpy as np
 
 from pyclassify import data_report, modality
-from pyclassify.checkpoint import Checkpoint
+from pyclassify.checkpoint import Checkpoint, read_manifest
 from pyclassify.cli.train import make_config, make_parser
 from pyclassify.dataset import Splits
 from pyclassify.dedup import group_splits
 from pyclassify.training.config import TrainingConfig
+
+
+def has_training_data(folder: Path) -> bool:
+    """Return whether a checkpoint was trained, and not converted from published weights."""
+    data = read_manifest(folder).data
+    return data is None or data.train > 0
 
 
 def training_config(loaded: Checkpoint, root: Path) -> TrainingConfig:

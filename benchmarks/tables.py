@@ -260,7 +260,7 @@ def _detected(checkpoint: str, unlike: Mapping[str, Any]) -> list[str]:
         checkpoint,
         unlike["set"],
         f"{unlike['auroc']:.3f}",
-        f"{views['energy']:.3f}",
+        f"{views['energy']:.3f}" if "energy" in views else "–",
         f"{views[best]:.3f} ({best})",
         f"{unlike['refused']:.1%}",
         str(unlike["n"]),

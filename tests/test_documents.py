@@ -202,7 +202,7 @@ def test_call_with_curl(folder: Path, page: str) -> None:
     output = _run(["bash", "-ec", block("api.md", "curl").replace("http://127.0.0.1:7860", page)], folder)
     assert output.count("event: complete") == 2
     assert '"checkpoint": "sentiment"' in output
-    XX
+    assert '"checkpoint": "imagenet"' in output
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="there is no node")
