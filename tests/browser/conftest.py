@@ -12,6 +12,7 @@ import pytest
 
 import app
 from benchmarks.screenshots import find_chromium
+from pyclassify.manifest import DataSummary
 from tests.fakes import write_image_checkpoint, write_text_checkpoint
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints")
     write_image_checkpoint(folder / "animals", ["cat", "dog", "frog", "horse", "bird", "deer"])
     write_image_checkpoint(folder / "vehicles", ["car", "ship"])
-    write_text_checkpoint(folder / "imdb")
+    write_text_checkpoint(folder / "imdb", data=DataSummary(name="sentiment", train=1, validation=1, test=1))
     write_text_checkpoint(folder / "naver", ["부정", "긍정"])
     write_text_checkpoint(folder / "altered")
     (folder / "altered" / "vocab.txt").write_text("something else", encoding="utf-8")

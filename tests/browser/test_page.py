@@ -186,8 +186,8 @@ def test_text_is_answered_while_it_is_written(page: Page, expected: Callable[...
 def test_example_sentence_chooses_its_checkpoint(page: Page) -> None:
     page.get_by_role("tab", name="Text").click()
     sentences = page.locator("#text-examples button")
-    assert sentences.count() == 4
-    sentences.nth(2).click()
+    assert sentences.count() == 5
+    sentences.nth(3).click()
     page.locator(".answer:visible [data-testid=label-output-value]").wait_for()
     assert re.search("부정|긍정", answer(page))
     page.locator(".block.about:visible", has_text="부정, 긍정").wait_for()
