@@ -143,7 +143,7 @@ def test_names_are_changed_after_the_training(folder: Path, tmp_path: Path) -> N
     shutil.copytree(folder / "checkpoints" / "sentiment", tmp_path / "checkpoints" / "sentiment")
     _run(["bash", "-c", block("training.md", "python -m train.cards")], tmp_path)
     manifest = json.loads((tmp_path / "checkpoints" / "sentiment" / "config.json").read_text(encoding="utf-8"))
-    assert manifest["description"]["title"]["en"] == "Film reviews"
+    assert manifest["description"]["title"]["en"] == "Opinions"
     assert set(manifest["description"]["label_names"]["ko"]) == {"neg", "pos"}
     command = block("README.md", "python -m train.cards").replace("reviews", "sentiment").replace("bad=", "neg=")
     _run(["bash", "-c", command.replace("good=", "pos=")], tmp_path)
