@@ -47,7 +47,7 @@ _SIGNATURES: Final = (
     *(b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"),
 )
 _BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"})
-"""What a HEIC or AVIF says of itself; films use the same container with other brands."""
+"""Brands in the header of HEIC and AVIF; films use the same container with other brands."""
 
 
 def is_junk(name: str) -> bool:

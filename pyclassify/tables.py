@@ -56,7 +56,7 @@ _LABEL_COLUMNS: Final = (
 _MAX_LABELS: Final = 50
 _LABEL_CHARACTERS: Final = 40
 _LABEL_ROWS: Final = 1000
-"""What the values of a column have to be like for it to be taken for the labels, in its first rows."""
+"""Limits for a column to be taken for the labels: different values, characters of each, and rows that are read."""
 
 _OBJECTS: Final = frozenset({".jsonl", ".ndjson", ".json", ".fasttext"})
 _FASTTEXT: Final = "__label__"
