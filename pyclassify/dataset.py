@@ -323,7 +323,7 @@ def find_parts(path: Path) -> Parts:
             labels, so that they must be splits, but it is unknown which.
     """
     folders = visible_folders(path)
-    inner = {folder: visible_folders(folder) for folder in folders}
+    inner = {folder: _inner_folders(folder) for folder in folders}
     named: dict[str, list[Path]] = {}
     for folder in folders:
         split_name = split_named(folder.name)
@@ -341,10 +341,13 @@ def find_parts(path: Path) -> Parts:
             names = [folder.name for folder in candidates]
             raise DataError("parts_of_one_split", path=path, folders=names, split=split_name)
     parts = {name: named[name][0] for name in SPLITS if name in named and inner[named[name][0]]}
-    skipped = [Skipped(f"{folder.name}/", Message("notes.beside_splits", _count(folder))) for folder in others]
+    skipped = [
+        Skipped(f"{folder.name}/", Message("notes.beside_splits", {"count": count_files(folder)})) for folder in others
+    ]
     for (folder,) in named.values():
         if not inner[folder]:
-            skipped.append(Skipped(f"{folder.name}/", Message("notes.split_without_labels", _count(folder))))
+            reason = Message("notes.split_without_labels", {"count": count_files(folder)})
+            skipped.append(Skipped(f"{folder.name}/", reason))
     notes = [
         Message("notes.read_as_split", {"folder": folder.name, "split": Message(f"splits.{name}")})
         for name, folder in parts.items()
@@ -368,8 +371,17 @@ def _check_not_parts(path: Path, inner: dict[Path, list[Path]]) -> None:
         raise DataError("parts_unnamed", path=path, folders=[folder.name for folder in inner][:_LISTED])
 
 
-def _count(folder: Path) -> dict[str, int]:
-    return {"count": sum(len(without_junk(files)) for _, _, files in os.walk(folder))}
+def _inner_folders(folder: Path) -> list[Path]:
+    """Return the visible folders in a folder; none if it cannot be read, which is reported with its files."""
+    try:
+        return visible_folders(folder)
+    except DataError:
+        return []
+
+
+def count_files(folder: Path) -> int:
+    """Count the files below a folder, without junk and without folders that cannot be read."""
+    return sum(len(without_junk(files)) for _, _, files in os.walk(folder))
 
 
 def normalize_label(label: str) -> str:
@@ -380,10 +392,7 @@ def normalize_label(label: str) -> str:
 def sorted_labels(labels: Iterable[str]) -> tuple[str, ...]:
     """Sort labels: by value if all of them are numbers, otherwise by their characters."""
     names = sorted(labels)
-    values = [number_of(name) for name in names]
-    if any(value is None for value in values):
-        return tuple(names)
-    return tuple(sorted(names, key=float))
+    return tuple(sorted(names, key=float)) if all(map(is_number, names)) else tuple(names)
 
 
 def join_labels(counts: Mapping[str, int], *, ignore_case: bool = False) -> dict[str, str]:
@@ -396,7 +405,7 @@ def join_labels(counts: Mapping[str, int], *, ignore_case: bool = False) -> dict
         counts: examples of each label, after `normalize_label`.
         ignore_case: whether labels that differ in capitals alone are one, too; the most frequent form stays.
     """
-    if counts and all(number_of(label) is not None for label in counts):
+    if all(map(is_number, counts)):
         short = {label: _DECIMAL_ZEROS.sub("", label) for label in counts}
         forms: dict[float, str] = {}
         for label in sorted(short.values(), key=lambda label: (len(label), label)):
@@ -410,13 +419,12 @@ def join_labels(counts: Mapping[str, int], *, ignore_case: bool = False) -> dict
     return {label: frequent[label.casefold()] for label in counts}
 
 
-def number_of(label: str) -> float | None:
-    """Return the finite number that a label is; None if it is none."""
+def is_number(text: str) -> bool:
+    """Return whether a text is a finite number."""
     try:
-        value = float(label)
+        return math.isfinite(float(text))
     except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+        return False
 
 
 def label_counts(examples: Examples[Item], labels: Sequence[str]) -> dict[str, int]:

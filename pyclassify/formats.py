@@ -82,9 +82,9 @@ def suffix_of(name: str) -> str:
 
 def table_suffix(name: str) -> str:
     """Return the suffix that tells the format of a table, such as `.csv` of `a.csv.gz`; empty for other files."""
-    suffix = suffix_of(name.removesuffix(name[-3:]) if name.lower().endswith(".gz") else name)
-    is_packed_twice = suffix == ".xlsx" and name.lower().endswith(".gz")
-    return suffix if suffix in TABLE_SUFFIXES and not is_packed_twice else ""
+    is_packed = name.lower().endswith(".gz")
+    suffix = suffix_of(name[:-3] if is_packed else name)
+    return suffix if suffix in TABLE_SUFFIXES and not (is_packed and suffix == ".xlsx") else ""
 
 
 def check_picture_file(path: Path) -> None:

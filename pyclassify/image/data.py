@@ -26,6 +26,7 @@ from pyclassify.dataset import (
     Examples,
     Skipped,
     Splits,
+    count_files,
     derived_notes,
     find_parts,
     is_storable,
@@ -166,7 +167,8 @@ def _label_of_folder(folders: Iterable[Path], *, ignore_case: bool, leave_out: S
             raise DataError("label_folder_name", label=printable(folder.name), path=path)
     counts: Counter[str] = Counter()
     for folder, _ in names:
-        counts[normalize_label(folder.name)] += sum(1 for _ in folder.iterdir())
+        # only capitals are joined by frequency, and counting takes as long as listing all pictures
+        counts[normalize_label(folder.name)] += count_files(folder) if ignore_case else 0
     joined = join_labels(counts, ignore_case=ignore_case)
     labels = {folder.name: joined[normalize_label(folder.name)] for folder, _ in names}
     left_out = set(map(normalize_label, leave_out))
@@ -239,7 +241,7 @@ def _check_counts(listing: _Listing, path: Path) -> None:
         raise DataError("folder_without_pictures", path=path, suffixes=PICTURE_SUFFIXES)
     if len(listing.labels) < 2:
         (label,) = listing.labels
-        inner = next(folder for folder in visible_folders(path))
+        inner = visible_folders(path)[0]
         if len(visible_folders(inner)) > 1:
             raise DataError("folder_too_deep", path=path, inner=inner)
         raise DataError("folder_with_one_label", path=path, label=label)

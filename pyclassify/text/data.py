@@ -32,9 +32,9 @@ from pyclassify.dataset import (
     derived_notes,
     find_parts,
     group_copies,
+    is_number,
     join_labels,
     normalize_label,
-    number_of,
     printable,
     sorted_labels,
     split,
@@ -378,7 +378,7 @@ def _splits_of_rows(column: str, values: Sequence[Any]) -> list[str] | None:
     else:
         splits = [split_named(str(value)) for value in values]
         numbers = {_lower(value) for value in values}
-        if column == "fold" and len(numbers) > 1 and all(number_of(number) is not None for number in numbers):
+        if column == "fold" and len(numbers) > 1 and all(map(is_number, numbers)):
             last = max(numbers, key=float)
             splits = ["test" if _lower(value) == last else "train" for value in values]
     return splits if "train" in splits and 2 * sum(map(bool, splits)) > len(splits) and len(set(splits)) > 1 else None
